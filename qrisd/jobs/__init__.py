@@ -1,0 +1,1 @@
+"""What runs by the clock: which payments, how many, how often."""

@@ -1,0 +1,1 @@
+"""One file per payment provider, behind the protocol of base.py."""

@@ -1,0 +1,1 @@
+"""Use-cases, one thing at a time; they own the transactions."""

@@ -92,7 +92,7 @@ class DatabaseUnusable(QrisdError):
 class ProviderError(QrisdError):
     """A provider did not do what was asked.
 
-    `provider` is its configured name, `provider_code` its own code if it gave one. The text is for the caller: no secrets.
+    `provider` is its configured name, `provider_code` its own code if it gave one. The text holds no secrets.
     """
 
     def __init__(self, provider: str, message: str, provider_code: str | None = None) -> None:

@@ -197,19 +197,21 @@ def contradiction(attempt: Attempt, currency: str, seen: Observation) -> str | N
 def _refuse(payment: Payment, attempt: Attempt, seen: Observation, problem: str, now: datetime) -> Change | None:
     if attempt.error == problem:
         return None
-    return Change(
-        payment=payment,
-        attempt=replace(attempt, error=problem, updated_at=now),
-        log="ERROR",
-        log_payload={
-            "problem": problem,
-            "observed_status": seen.status,
-            "observed_amount": seen.amount,
-            "source": seen.source,
-            "attempt": attempt.number,
-            "detail": seen.detail,
-        },
-    )
+    refused = replace(attempt, error=problem, updated_at=now)
+    log_payload = {
+        "problem": problem,
+        "observed_status": seen.status,
+        "observed_amount": seen.amount,
+        "source": seen.source,
+        "attempt": attempt.number,
+        "detail": seen.detail,
+    }
+    if attempt.status is not Status.CREATED or seen.source not in (Source.PROVIDER, Source.LOOKUP):
+        return Change(payment=payment, attempt=refused, log="ERROR", log_payload=log_payload)
+    # The charge the provider made is not the one we asked for: nobody may be shown its QR.
+    failed = Observation(source=seen.source, status=Status.FAILED, detail=problem)
+    change = _move(payment, attempt, refused, failed, now)
+    return change and replace(change, log_payload=log_payload)
 
 
 def _learn(attempt: Attempt, seen: Observation) -> Attempt:

@@ -1,0 +1,3 @@
+from qrisd.cli import main
+
+main()

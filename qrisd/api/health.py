@@ -1,0 +1,33 @@
+"""Liveness, readiness, metrics: for whoever runs the server."""
+
+from __future__ import annotations
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from qrisd.jobs.scheduler import Scheduler
+from qrisd.metrics import CONTENT_TYPE, Metrics
+from qrisd.services.health import Health
+
+
+class HealthApi:
+    def __init__(self, health: Health, scheduler: Scheduler, metrics: Metrics) -> None:
+        self._health = health
+        self._scheduler = scheduler
+        self._metrics = metrics
+
+    async def live(self, request: Request) -> Response:
+        return Response(to_json({"status": "ok"}), media_type="application/json")
+
+    async def ready(self, request: Request) -> Response:
+        problems = await self._health.problems()
+        jobs = {
+            name: {"runs": record.runs, "failures": record.failures, "failing": record.failures_in_a_row > 0}
+            for name, record in self._scheduler.records.items()
+        }
+        body = {"status": "not ready" if problems else "ready", "problems": problems, "jobs": jobs}
+        return Response(to_json(body), 503 if problems else 200, media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._metrics.text(self._scheduler.records), headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,222 @@
+"""Payments, for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic_core import to_json
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+
+from qrisd import qr_image
+from qrisd.api.requests import bad_query, read_body, read_idempotency_key, read_query, read_whole_number
+from qrisd.domain import business_day
+from qrisd.domain.errors import NotFound
+from qrisd.domain.payment import Payment, Status
+from qrisd.domain.times import to_text
+from qrisd.schemas import CreatePayment, payment_resource
+from qrisd.services.api_keys import Caller
+from qrisd.services.live import Live
+from qrisd.services.payments import Answer, Key, Payments
+from qrisd.store import payment_logs
+from qrisd.store import payments as stored_payments
+from qrisd.store.db import Database
+from qrisd.store.payments import Filter
+
+MAX_WAIT_S: Final = 60
+RETRY_AFTER_S: Final = "2"
+TIMELINE_LIMIT: Final = 1000
+_PARSED_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+LIST_PARAMETERS: Final = ("status", "order_id", "provider", "outlet", "from", "to", "limit", "cursor")
+
+
+class PaymentsApi:
+    """The handlers. Reading asks the store; changing goes through the service."""
+
+    def __init__(self, *, service: Payments, db: Database, live: Live, base_url: str, zone: ZoneInfo) -> None:
+        self._service = service
+        self._db = db
+        self._live = live
+        self._base_url = base_url
+        self._zone = zone
+
+    async def create(self, request: Request, caller: Caller) -> Response:
+        read_query(request, ())
+        key = Key(caller.id, read_idempotency_key(request))
+        order = await read_body(request, CreatePayment)
+        return _answer(await self._service.create(order, key))
+
+    async def get(self, request: Request, caller: Caller) -> Response:
+        query = read_query(request, ("wait",))
+        wait_s = read_whole_number(query, "wait", least=0, most=MAX_WAIT_S, default=0)
+        payment_id = request.path_params["id"]
+        payment = await (self._after_change(payment_id, wait_s) if wait_s else self._service.get(payment_id))
+        return self._shown(request, payment)
+
+    async def _after_change(self, payment_id: str, wait_s: int) -> Payment:
+        """The payment once it has left its present status, or as it is after `wait_s`."""
+        with self._live.watching(payment_id) as watch:
+            payment = before = await self._service.get(payment_id)
+            deadline = asyncio.get_running_loop().time() + wait_s
+            while payment.status is before.status and not self._live.closing:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await watch.changed.wait()
+                except TimeoutError:
+                    break
+                watch.changed.clear()
+                payment = await self._service.get(payment_id)
+        return payment
+
+    async def find(self, request: Request, caller: Caller) -> Response:
+        query = read_query(request, LIST_PARAMETERS)
+        limit = read_whole_number(query, "limit", least=1, most=100, default=20)
+        wanted = self._filter(query)
+        found = await self._db.read(lambda conn: stored_payments.find(conn, wanted, limit + 1))
+        page = found[:limit]
+        data = [payment_resource(payment, self._base_url) for payment in page]
+        return _json({"data": data, "next_cursor": _cursor(page[-1]) if len(found) > limit else None})
+
+    def _filter(self, query: Mapping[str, str]) -> Filter:
+        if "status" in query and query["status"] not in Status.__members__:
+            raise bad_query("status", f"must be one of {', '.join(Status)}")
+        first, last = _day(query, "from"), _day(query, "to")
+        return Filter(
+            status=query.get("status"),
+            order_id=query.get("order_id"),
+            provider=query.get("provider"),
+            outlet=query.get("outlet"),
+            created_from=business_day.bounds(first, self._zone)[0] if first else None,
+            created_before=business_day.bounds(last, self._zone)[1] if last else None,
+            after=_after(query),
+        )
+
+    async def qr_svg(self, request: Request, caller: Caller) -> Response:
+        return await self._image(request, _svg, "image/svg+xml")
+
+    async def qr_png(self, request: Request, caller: Caller) -> Response:
+        return await self._image(request, _png, "image/png")
+
+    async def _image(self, request: Request, draw: Callable[[str, int], bytes], media_type: str) -> Response:
+        query = read_query(request, ("scale",))
+        scale = read_whole_number(query, "scale", least=1, most=20, default=8)
+        payment = await self._service.get(request.path_params["id"])
+        if payment.qris_payload is None:
+            raise NotFound(f"The payment is {payment.status} and has no QR yet.")
+        image = await asyncio.get_running_loop().run_in_executor(None, draw, payment.qris_payload, scale)
+        return Response(image, media_type=media_type)
+
+    async def timeline(self, request: Request, caller: Caller) -> Response:
+        read_query(request, ())
+        payment = await self._service.get(request.path_params["id"])
+        rows = await self._db.read(lambda conn: payment_logs.of_payment(conn, payment.id, TIMELINE_LIMIT))
+        return _json({"data": rows})
+
+    async def events(self, request: Request, caller: Caller) -> Response:
+        read_query(request, ())
+        payment = await self._service.get(request.path_params["id"])
+        return EventSourceResponse(self._stream(payment.id), ping=15, headers={"Cache-Control": "no-store"})
+
+    async def _stream(self, payment_id: str) -> AsyncIterator[ServerSentEvent]:
+        sent = None
+        with self._live.watching(payment_id) as watch:
+            while not self._live.closing:
+                watch.changed.clear()
+                payment = await self._service.get(payment_id)
+                if _etag(payment) != sent:
+                    sent = _etag(payment)
+                    body = to_json(payment_resource(payment, self._base_url)).decode()
+                    yield ServerSentEvent(body, event="payment", id=sent.strip('"'))
+                await watch.changed.wait()
+
+    async def check(self, request: Request, caller: Caller) -> Response:
+        return await self._done(request, self._service.check)
+
+    async def cancel(self, request: Request, caller: Caller) -> Response:
+        return await self._done(request, self._service.cancel)
+
+    async def renew(self, request: Request, caller: Caller) -> Response:
+        return await self._done(request, self._service.renew)
+
+    async def _done(self, request: Request, act: Callable[[str], Any]) -> Response:
+        read_query(request, ())
+        payment: Payment = await act(request.path_params["id"])
+        unknown = payment.status is Status.CREATED
+        headers = {"Retry-After": RETRY_AFTER_S} if unknown else {}
+        body = to_json(payment_resource(payment, self._base_url))
+        return Response(body, 202 if unknown else 200, headers, "application/json")
+
+    def _shown(self, request: Request, payment: Payment) -> Response:
+        headers = {"ETag": _etag(payment), "Cache-Control": "private, no-cache"}
+        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(to_json(payment_resource(payment, self._base_url)), 200, headers, "application/json")
+
+
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type="application/json")
+
+
+def _answer(answer: Answer) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+    if answer.status_code == 202:
+        headers["Retry-After"] = RETRY_AFTER_S
+    return Response(answer.body, answer.status_code, headers, "application/json")
+
+
+def _etag(payment: Payment) -> str:
+    return f'"{payment.status}-{payment.sequence}-{int(payment.updated_at.timestamp() * 1000)}"'
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    if if_none_match is None:
+        return False
+    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return etag in given or "*" in given
+
+
+def _day(query: Mapping[str, str], name: str) -> date | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text) if _PARSED_DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not date(2000, 1, 1) <= day <= date(2200, 1, 1):
+        raise bad_query(name, "must be a business day like 2026-01-15")
+    return day
+
+
+def _cursor(last: Payment) -> str:
+    text = json.dumps([to_text(last.created_at), last.id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _after(query: Mapping[str, str]) -> tuple[str, str] | None:
+    text = query.get("cursor")
+    if text is None:
+        return None
+    try:
+        created_at, payment_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        datetime.fromisoformat(created_at)
+        if not isinstance(payment_id, str):
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error):
+        raise bad_query("cursor", "is not a next_cursor from this list") from None
+    return created_at, payment_id
+
+
+# Drawing takes milliseconds in pure Python, and a shown QR is asked for again and again.
+_svg: Callable[[str, int], bytes] = lru_cache(maxsize=256)(qr_image.svg)
+_png: Callable[[str, int], bytes] = lru_cache(maxsize=256)(qr_image.png)

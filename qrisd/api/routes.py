@@ -1,0 +1,46 @@
+"""The table of URLs: which scope each call needs, and who answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.routing import Route
+
+from qrisd.api.auth import Auth
+from qrisd.api.health import HealthApi
+from qrisd.api.payments import PaymentsApi
+from qrisd.api.providers import ProvidersApi
+from qrisd.api.webhooks import WebhooksApi
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """The handlers the routes lead to."""
+
+    auth: Auth
+    payments: PaymentsApi
+    providers: ProvidersApi
+    webhooks: WebhooksApi
+    health: HealthApi
+
+
+def routes(api: Api) -> list[Route]:
+    """Every call of the API."""
+    to, payments = api.auth.requires, api.payments
+    return [
+        Route("/payments", to("payments:write", payments.create), methods=["POST"]),
+        Route("/payments", to("payments:read", payments.find)),
+        Route("/payments/{id}", to("payments:read", payments.get)),
+        Route("/payments/{id}/qr.svg", to("payments:read", payments.qr_svg)),
+        Route("/payments/{id}/qr.png", to("payments:read", payments.qr_png)),
+        Route("/payments/{id}/timeline", to("payments:read", payments.timeline)),
+        Route("/payments/{id}/events", to("payments:read", payments.events)),
+        Route("/payments/{id}/check", to("payments:write", payments.check), methods=["POST"]),
+        Route("/payments/{id}/cancel", to("payments:write", payments.cancel), methods=["POST"]),
+        Route("/payments/{id}/renew", to("payments:write", payments.renew), methods=["POST"]),
+        Route("/providers", to("providers:read", api.providers.find)),
+        Route("/webhooks/{provider}", api.webhooks.receive, methods=["POST"]),
+        Route("/healthz", api.health.live),
+        Route("/readyz", api.health.ready),
+        Route("/metrics", api.health.metrics),
+    ]

@@ -1,0 +1,40 @@
+"""The command line: parse, call, print. A file per noun; heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from qrisd import __version__
+from qrisd.cli import keys, qr, serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="qrisd: the QRIS payment service a small merchant can own.",
+)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.add_typer(qr.app, name="qr")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qrisd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Nothing is done here; the commands do it."""
+
+
+def main() -> None:
+    """The entry point."""
+    app()

@@ -1,0 +1,127 @@
+"""`qrisd serve`: the API and the scheduler in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qrisd.cli.common import Config, fail, read_settings
+
+if TYPE_CHECKING:
+    from qrisd.config import Settings
+    from qrisd.data_dir import DataDir
+
+FIRST_KEY_NAME = "first"
+
+
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = None,
+    config: Config = None,
+) -> None:
+    """Run everything: the API and the scheduler."""
+    from qrisd.data_dir import DataDir
+    from qrisd.domain.errors import QrisdError
+    from qrisd.services.health import clock_problem
+
+    os.umask(0o077)
+    settings = read_settings(config, {"host": host, "port": port})
+    data_dir = DataDir(settings.data_dir)
+    try:
+        problem = clock_problem(datetime.now(UTC))
+        if problem is not None:
+            fail(problem)
+        data_dir.make()
+        lock = data_dir.claim()
+        first_key = _prepare(data_dir, settings)
+        _log_as_json()
+        asyncio.run(_run(settings, first_key))
+        os.close(lock)
+    except (QrisdError, OSError) as error:
+        fail(str(error))
+
+
+def _prepare(data_dir: DataDir, settings: Settings) -> str | None:
+    """Make the database ready; returns the API key made at the first start."""
+    from qrisd.services import api_keys
+    from qrisd.store.db import connect
+
+    first = data_dir.open_database()
+    if settings.secret_key is None:
+        data_dir.require_secret_key()
+    if not first:
+        return None
+    with closing(connect(data_dir.database)) as conn:
+        _, secret = api_keys.create(conn, FIRST_KEY_NAME, (), settings.environment, datetime.now(UTC))
+    return secret
+
+
+async def _run(settings: Settings, first_key: str | None) -> None:
+    from qrisd.app import build
+    from qrisd.server import serve as serve_http
+
+    stop = asyncio.Event()
+    app = build(settings, stop=stop)
+    await serve_http(
+        app,
+        host=settings.host,
+        port=settings.port,
+        on_started=lambda url: _greet(settings, settings.base_url or url, first_key),
+        stop=stop,
+    )
+
+
+def _greet(settings: Settings, url: str, first_key: str | None) -> None:
+    simulated = settings.environment == "test" and settings.default_provider == "simulator"
+    typer.echo(f"qrisd is ready at {url}   (API: {url}/docs, stop: Ctrl+C)")
+    if simulated:
+        typer.echo("Payments are simulated: no real money moves. Set up a provider to take real ones.")
+    if first_key is not None:
+        typer.echo(_FIRST_START.format(key=first_key, url=url))
+    sys.stdout.flush()
+
+
+_FIRST_START = """
+Your API key, shown this once:
+
+  {key}
+
+Create a first payment (copy and paste):
+
+  curl -s {url}/payments \\
+    -H 'Authorization: Bearer {key}' \\
+    -H 'Content-Type: application/json' \\
+    -d '{{"order_id": "INV-0001", "amount": 15000}}'
+
+Then pay it:
+
+  qrisd simulate-pay INV-0001
+"""
+
+
+def _log_as_json() -> None:
+    """One JSON line per event on stderr; short coloured lines when a person looks on."""
+    import structlog
+
+    for_people = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if for_people else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")

@@ -1,0 +1,23 @@
+"""How a moment is written, in the database and to the outside alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def to_text(moment: datetime) -> str:
+    """RFC 3339 UTC with milliseconds, `2026-01-15T03:00:00.000Z`: sorts as text. `moment` must be aware."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def to_text_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else to_text(moment)
+
+
+def from_text(text: str) -> datetime:
+    """The aware UTC time that `to_text` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def from_text_or_none(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,76 @@
+"""What is counted, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from qrisd.jobs.scheduler import Record
+from qrisd.services.observing import Recorded
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """One registry of our own, so that two servers in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Histogram(
+            "qrisd_request_seconds",
+            "Time to answer HTTP requests",
+            ["method", "route", "status"],
+            registry=self.registry,
+            buckets=(0.005, 0.025, 0.1, 0.5, 2.5, 10),
+        )
+        self._changes = Counter(
+            "qrisd_payment_changes_total", "Changes of payments", ["change", "provider"], registry=self.registry
+        )
+        self._exceptions = Counter(
+            "qrisd_payment_exceptions_total", "Payments that wait for a person", ["exception"], registry=self.registry
+        )
+        self._refused = Counter(
+            "qrisd_observations_refused_total",
+            "Answers that contradict what was asked",
+            ["problem"],
+            registry=self.registry,
+        )
+        self._webhooks = Counter(
+            "qrisd_webhooks_total", "Webhooks received", ["provider", "outcome"], registry=self.registry
+        )
+        self._calls = Counter(
+            "qrisd_provider_calls_total", "Calls to providers", ["provider", "verb", "outcome"], registry=self.registry
+        )
+        self._job_runs = Gauge("qrisd_job_runs", "Runs of a job", ["job"], registry=self.registry)
+        self._job_failures = Gauge("qrisd_job_failures", "Failed runs of a job", ["job"], registry=self.registry)
+        self._job_success = Gauge(
+            "qrisd_job_last_success_timestamp_seconds", "When a job last succeeded", ["job"], registry=self.registry
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, status).observe(seconds)
+
+    def changed(self, recorded: Recorded) -> None:
+        if recorded.change is None:
+            return
+        self._changes.labels(recorded.change.log, recorded.attempt.provider).inc()
+        if "payment.exception" in recorded.change.events:
+            self._exceptions.labels(recorded.payment.exception).inc()
+        if recorded.problem is not None:
+            self._refused.labels(recorded.problem.split(":")[0]).inc()
+
+    def webhook(self, provider: str, outcome: str) -> None:
+        self._webhooks.labels(provider, outcome).inc()
+
+    def provider_call(self, provider: str, verb: str, outcome: str) -> None:
+        self._calls.labels(provider, verb, outcome).inc()
+
+    def text(self, jobs: Mapping[str, Record]) -> bytes:
+        """The exposition format, with how the jobs stand now."""
+        for name, record in jobs.items():
+            self._job_runs.labels(name).set(record.runs)
+            self._job_failures.labels(name).set(record.failures)
+            self._job_success.labels(name).set(record.last_success or 0)
+        return generate_latest(self.registry)

@@ -1,0 +1,42 @@
+"""Which provider types there are, and how each is made from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from qrisd.providers.base import Provider, ProviderSettings
+from qrisd.providers.http import ProviderHttp
+from qrisd.providers.midtrans import Midtrans, MidtransSettings
+from qrisd.providers.simulator import Simulator, SimulatorSettings
+
+SETTINGS: Final[Mapping[str, type[ProviderSettings]]] = {
+    "simulator": SimulatorSettings,
+    "midtrans": MidtransSettings,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What adapters are given. `notify_url(name)` is where that provider's webhooks reach us, None when our address
+    is not public."""
+
+    http: ProviderHttp
+    clock: Callable[[], datetime]
+    simulator_secret: str
+    notify_url: Callable[[str], str | None]
+
+
+def make(name: str, settings: ProviderSettings, tools: Toolbox) -> Provider:
+    """The adapter for `[providers.NAME]`."""
+    match settings:
+        case SimulatorSettings():
+            secret = settings.webhook_secret
+            return Simulator(
+                name, settings, secret.get_secret_value() if secret else tools.simulator_secret, tools.clock
+            )
+        case MidtransSettings():
+            return Midtrans(name, settings, tools.http, tools.notify_url(name))
+    raise TypeError(f"no adapter takes {type(settings).__name__}")

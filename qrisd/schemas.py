@@ -1,0 +1,164 @@
+"""What a merchant sees: the request bodies, the payment resource, and the body of an event."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError, to_json
+
+from qrisd.domain.payment import Payment
+from qrisd.domain.times import to_text, to_text_or_none
+
+METADATA_MAX_BYTES: Final = 4096
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+
+
+def _whole_rupiah(value: Any) -> int:
+    if type(value) is not int:
+        raise PydanticCustomError("whole_rupiah", "Send whole rupiah as a JSON integer without quotes, like 15000.")
+    return value
+
+
+def _whole_seconds(value: Any) -> int:
+    if type(value) is not int:
+        raise PydanticCustomError("whole_seconds", "Send whole seconds as a JSON integer without quotes, like 900.")
+    return value
+
+
+def _plain_text(value: str) -> str:
+    if _CONTROL.search(value):
+        raise PydanticCustomError("plain_text", "Send plain text without control or invisible characters.")
+    return value
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if not _is_finite(value):
+        raise PydanticCustomError("metadata_number", "Numbers in metadata must be finite and at most 15 digits.")
+    if len(json.dumps(value, ensure_ascii=False).encode()) > METADATA_MAX_BYTES:
+        raise PydanticCustomError("metadata_size", "metadata may be at most 4096 bytes of JSON.")
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else True
+
+
+def _callback_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.username is not None or parts.password is not None or parts.fragment:
+        message = "Send a full web address without a user name or a fragment, like https://shop.example/hooks/qrisd."
+        raise PydanticCustomError("callback_url", message)
+    return value
+
+
+Rupiah = Annotated[int, BeforeValidator(_whole_rupiah, json_schema_input_type=int)]
+Seconds = Annotated[int, BeforeValidator(_whole_seconds, json_schema_input_type=int)]
+Text = Annotated[str, AfterValidator(_plain_text)]
+OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:/#@+-]{1,64}$")]
+Outlet = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[!-~]+$"), AfterValidator(_callback_url)]
+
+
+class Body(BaseModel):
+    """A request body: exact types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Customer(Body):
+    """Who pays, as far as the merchant wants to say."""
+
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=100)] | None = None
+    email: Annotated[Text, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = None
+    phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{6,15}$")] | None = None
+
+
+class CreatePayment(Body):
+    """`POST /payments`."""
+
+    order_id: OrderId = Field(description="Yours, unique for ever: 1-64 of letters, digits and . _ ~ : / # @ + -")
+    amount: Rupiah = Field(ge=1, description="Whole rupiah.")
+    expires_in: Seconds | None = Field(None, ge=60, le=604_800, description="Seconds the QR lives; 900 when left out.")
+    callback_url: Url | None = Field(None, description="Where we tell your server what happens.")
+    description: Annotated[Text, StringConstraints(max_length=255)] | None = None
+    customer: Customer | None = None
+    metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = Field(
+        default_factory=dict, description="Anything of yours, at most 4 KB of JSON; returned as you sent it."
+    )
+    outlet: Outlet = Field("main", description="Which of your outlets sells.")
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        None, description="A provider by name; the configured order when left out."
+    )
+
+    def fingerprint(self) -> str:
+        """Equal for two requests that ask for the same payment, however their JSON is written."""
+        said = self.model_dump(exclude_unset=True, mode="json")
+        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def payment_resource(payment: Payment, base_url: str) -> dict[str, Any]:
+    """The payment as the API shows it. `base_url` has no final slash."""
+    address = f"{base_url}/payments/{payment.id}"
+    shown = payment.qris_payload is not None
+    return {
+        "id": payment.id,
+        "order_id": payment.order_id,
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "status": payment.status.value,
+        "exception": payment.exception,
+        "amount_paid": payment.amount_paid,
+        "amount_refunded": payment.amount_refunded,
+        "provider": payment.provider,
+        "provider_trx_id": payment.provider_trx_id,
+        "provider_ref_no": payment.provider_ref_no,
+        "qris_payload": payment.qris_payload,
+        "qr_svg_url": f"{address}/qr.svg" if shown else None,
+        "qr_png_url": f"{address}/qr.png" if shown else None,
+        "checkout_url": f"{base_url}/pay/{payment.id}",
+        "expires_at": to_text(payment.expires_at),
+        "paid_at": to_text_or_none(payment.paid_at),
+        "attempt": payment.attempt,
+        "outlet": payment.outlet,
+        "description": payment.description,
+        "customer": payment.customer,
+        "callback_url": payment.callback_url,
+        "metadata": payment.metadata,
+        "signature_version": payment.signature_version,
+        "created_at": to_text(payment.created_at),
+        "updated_at": to_text(payment.updated_at),
+    }
+
+
+def event_body(event_type: str, sequence: int, payment: Payment, base_url: str, now: datetime) -> str:
+    """The JSON text the outside is told an event with."""
+    body: Mapping[str, Any] = {
+        "type": event_type,
+        "timestamp": to_text(now),
+        "sequence": sequence,
+        "data": payment_resource(payment, base_url),
+    }
+    return to_json(body).decode()

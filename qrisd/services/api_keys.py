@@ -1,0 +1,94 @@
+"""API keys: made, rotated, revoked, and recognised."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from uuid_utils.compat import uuid7
+
+from qrisd.domain.errors import FieldError, Invalid, NotFound, Unauthorized
+from qrisd.store import api_keys
+from qrisd.store.api_keys import ApiKey
+from qrisd.store.db import Connection, Database
+
+EVERYTHING: Final = "*"
+SCOPES: Final = ("payments:read", "payments:write", "providers:read")
+MAX_REMEMBERED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling: an API key and what it may do."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        return EVERYTHING in self.scopes or scope in self.scopes
+
+
+def create(conn: Connection, name: str, scopes: Iterable[str], environment: str, now: datetime) -> tuple[ApiKey, str]:
+    """Store a new key; returns it with its secret, which is nowhere else. Raises Invalid for an unknown scope."""
+    wanted = tuple(dict.fromkeys(scopes)) or (EVERYTHING,)
+    unknown = [scope for scope in wanted if scope not in (*SCOPES, EVERYTHING)]
+    if unknown:
+        raise Invalid(FieldError("scope", f"There is no scope {unknown[0]!r}; choose from {', '.join(SCOPES)}."))
+    secret = new_secret(environment)
+    key = ApiKey(str(uuid7()), name, secret[-4:], wanted, now, None, None)
+    api_keys.add(conn, key, hashed(secret))
+    return key, secret
+
+
+def rotate(conn: Connection, key_id: str, environment: str, now: datetime) -> tuple[ApiKey, str]:
+    """Give a live key a new secret; the old one ends at once. Raises NotFound."""
+    secret = new_secret(environment)
+    if not api_keys.rotate(conn, key_id, hashed(secret), secret[-4:], now):
+        raise NotFound("There is no live API key with this id.")
+    key = api_keys.get(conn, key_id)
+    assert key is not None
+    return key, secret
+
+
+def new_secret(environment: str) -> str:
+    """256 random bits, and in front what it is for, so that a leaked key is recognised."""
+    return f"qrisd_{environment}_{secrets.token_urlsafe(32)}"
+
+
+def hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Keyring:
+    """Recognises API keys. Known ones are remembered until something else changes the database."""
+
+    def __init__(self, db: Database, environment: str) -> None:
+        self._db = db
+        self._prefix = f"qrisd_{environment}_"
+        self._known: dict[str, Caller] = {}
+
+    async def recognise(self, secret: str) -> Caller:
+        """The caller with this secret. Raises Unauthorized when there is none."""
+        digest = hashed(secret)
+        caller = self._known.get(digest)
+        if caller is not None:
+            return caller
+        key = await self._db.read(lambda conn: api_keys.by_hash(conn, digest)) if self._is_ours(secret) else None
+        if key is None:
+            raise Unauthorized("The API key is unknown, revoked or for another environment.")
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        self._known[digest] = Caller(key.id, key.name, frozenset(key.scopes))
+        return self._known[digest]
+
+    def _is_ours(self, secret: str) -> bool:
+        return secret.startswith(self._prefix) and len(secret) < 128
+
+    def forget(self) -> None:
+        """A command may have revoked or rotated a key: look each up again."""
+        self._known.clear()

@@ -1,0 +1,185 @@
+"""Asking providers how attempts stand: what is unknown, what is live, and what our clock says is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from qrisd.domain.errors import ProviderError, ProviderUncertain
+from qrisd.domain.payment import Attempt, Observation, Source, Status
+from qrisd.domain.watching import UNKNOWN_DELAYS_S, never_arrived
+from qrisd.providers.base import Cancels, Provider
+from qrisd.services.observing import Door, Recorded, checked, settle_webhooks
+from qrisd.store import attempts, payments
+from qrisd.store.db import Connection, Database
+
+log = structlog.get_logger()
+
+# However many ask about one attempt, the provider hears of it at most this often.
+MERGE_S: Final = 3.0
+
+
+class Watcher:
+    """Looks at attempts. `clock_is_trusted()` is False just after the wall clock jumped: then nothing is closed because
+    of the time alone."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        providers: Mapping[str, Provider],
+        door: Door,
+        nmids: Mapping[str, str | None],
+        longest_call_s: float,
+        clock: Callable[[], datetime],
+        clock_is_trusted: Callable[[], bool],
+        note: Callable[[str, str, Exception | None], None],
+    ) -> None:
+        self._db = db
+        self._providers = providers
+        self._door = door
+        self._nmids = nmids
+        self.longest_call_s = longest_call_s
+        self._clock = clock
+        self._clock_is_trusted = clock_is_trusted
+        self._note = note
+        self._looks: dict[str, asyncio.Task[Recorded]] = {}
+        self._looked_at: dict[str, float] = {}
+
+    async def look(self, attempt: Attempt) -> Recorded:
+        """Ask the provider about `attempt` now and record what it says; joins a question that is under way, and answers
+        from the database when it was asked a moment ago. Raises ProviderError when nothing could be learnt."""
+        if attempt.id in self._looks:
+            return await asyncio.shield(self._looks[attempt.id])
+        if time.monotonic() - self._looked_at.get(attempt.id, float("-inf")) < MERGE_S:
+            return await self._db.read(partial(_present, attempt_id=attempt.id))
+        task = asyncio.create_task(self._look(attempt))
+        self._looks[attempt.id] = task
+        task.add_done_callback(lambda done: self._looked(attempt.id, done))
+        return await asyncio.shield(task)
+
+    def _looked(self, attempt_id: str, done: asyncio.Task[Recorded]) -> None:
+        del self._looks[attempt_id]
+        now = time.monotonic()
+        self._looked_at[attempt_id] = now
+        if len(self._looked_at) > 10_000:
+            self._looked_at = {key: at for key, at in self._looked_at.items() if now - at < MERGE_S}
+        if not done.cancelled():
+            done.exception()
+
+    async def look_again(self, attempt_id: str) -> None:
+        """A webhook hints at news: ask at once, whenever it was asked last. Trouble is left to the next due time."""
+        attempt = await self._db.read(lambda conn: attempts.get(conn, attempt_id))
+        if attempt is None:
+            return
+        if attempt_id in self._looks:
+            await asyncio.wait([self._looks[attempt_id]])
+        self._looked_at.pop(attempt_id, None)
+        try:
+            await self.look(attempt)
+        except ProviderError as error:
+            log.warning("provider not asked", provider=error.provider, attempt=attempt_id, why=str(error))
+
+    async def _look(self, attempt: Attempt) -> Recorded:
+        asked_at = self._clock()
+        try:
+            seen = await self._fetch(attempt)
+        except ProviderError:
+            await self._postpone(attempt)
+            raise
+        now = self._clock()
+        if seen.absent and never_arrived(attempt, now):
+            seen = Observation(source=Source.LOOKUP, status=Status.FAILED, detail="the provider has no such charge")
+
+        def unit(conn: Connection) -> Recorded:
+            recorded = self._door.record(conn, attempt.id, seen, now)
+            settle_webhooks(conn, recorded, asked_at, now)
+            return recorded
+
+        recorded = await self._db.write(unit, then=self._door.announce)
+        if self._is_over(recorded):
+            return await self._close(recorded, seen)
+        return recorded
+
+    async def _fetch(self, attempt: Attempt) -> Observation:
+        provider = self._providers.get(attempt.provider)
+        if provider is None:
+            raise ProviderUncertain(attempt.provider, f"Provider {attempt.provider} is no longer configured.")
+        try:
+            seen = await provider.fetch_status(attempt)
+            self._note(attempt.provider, "fetch_status", None)
+        except ProviderError as error:
+            self._note(attempt.provider, "fetch_status", error)
+            raise
+        except Exception as error:
+            log.exception("provider adapter failed", provider=attempt.provider, attempt=attempt.id)
+            raise ProviderUncertain(attempt.provider, "The provider's answer could not be understood.") from error
+        return checked(seen, attempt, self._nmids.get(attempt.provider))
+
+    async def _postpone(self, attempt: Attempt) -> None:
+        """Nothing was learnt: ask again later, and later each time."""
+        delay_s = UNKNOWN_DELAYS_S[min(attempt.checks, len(UNKNOWN_DELAYS_S) - 1)]
+        now = self._clock()
+
+        def unit(conn: Connection) -> None:
+            present = attempts.get(conn, attempt.id)
+            if present is None or present.next_check_at is None:
+                return
+            later = now + timedelta(seconds=delay_s)
+            attempts.save(conn, replace(present, checks=present.checks + 1, next_check_at=later))
+
+        await self._db.write(unit)
+
+    def _is_over(self, recorded: Recorded) -> bool:
+        """True when the payment's time is up by our clock, though the provider still has its QR open."""
+        payment, attempt = recorded.payment, recorded.attempt
+        due = payment.status is Status.PENDING and payment.expires_at <= self._clock()
+        return due and attempt.number == payment.attempt and self._clock_is_trusted()
+
+    async def _close(self, recorded: Recorded, seen: Observation) -> Recorded:
+        """Close an overdue payment; the provider, just asked, has no money for it. Where its QR is still open there it
+        is closed first, and when that fails the payment stays open until the next look."""
+        provider = self._providers[recorded.attempt.provider]
+        over = Observation(source=Source.CLOCK, status=Status.EXPIRED)
+        if seen.status is Status.PENDING and isinstance(provider, Cancels):
+            try:
+                closed = await provider.cancel_qr(recorded.attempt)
+            except ProviderError as error:
+                log.warning("QR not closed", provider=error.provider, attempt=recorded.attempt.id, why=str(error))
+                return recorded
+            over = replace(closed, status=Status.EXPIRED) if closed.status is Status.CANCELLED else closed
+        now = self._clock()
+        unit = partial(self._door.record, attempt_id=recorded.attempt.id, seen=over, now=now)
+        return await self._db.write(unit, then=self._door.announce)
+
+    async def due(self, limit: int) -> list[Attempt]:
+        """Attempts that must be looked at by now and are not being looked at: of every provider at most `limit`, the
+        longest waiting first."""
+        now = self._clock()
+        reach = limit + len(self._looks)
+
+        def query(conn: Connection) -> list[list[Attempt]]:
+            return [attempts.due(conn, name, now, reach) for name in self._providers]
+
+        found = await self._db.read(query)
+        return [attempt for of_one in found for attempt in of_one if attempt.id not in self._looks]
+
+    async def finish(self) -> None:
+        """Wait for every question that is under way."""
+        while self._looks:
+            await asyncio.wait(list(self._looks.values()))
+
+
+def _present(conn: Connection, attempt_id: str) -> Recorded:
+    attempt = attempts.get(conn, attempt_id)
+    assert attempt is not None, "attempts are never deleted"
+    payment = payments.get(conn, attempt.payment_id)
+    assert payment is not None, "payments are never deleted"
+    return Recorded(payment, attempt)

@@ -1,0 +1,129 @@
+"""What providers send us: proven, stored, answered; then applied, or taken as a hint to ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from qrisd.domain.errors import NotFound
+from qrisd.domain.payment import Attempt
+from qrisd.providers.base import Provider, WebhookEvent
+from qrisd.services.observing import Door, Recorded
+from qrisd.services.watching import Watcher
+from qrisd.store import attempts, webhook_events
+from qrisd.store.db import Connection, Database
+
+log = structlog.get_logger()
+
+UNKNOWN_ORDER = "unknown_order"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a webhook: `duplicate`, `unknown_order`, `applied`, `refused` or `checking` (the provider is
+    asked). `recorded` is what it changed, `ask_about` the attempt to ask about."""
+
+    outcome: str
+    recorded: Recorded | None = None
+    ask_about: str | None = None
+
+
+class Webhooks:
+    """Takes what arrives at `/webhooks/NAME`. `aliases` maps further route names to providers."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        providers: Mapping[str, Provider],
+        aliases: Mapping[str, str],
+        door: Door,
+        watcher: Watcher,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._db = db
+        self._providers = providers
+        self._aliases = aliases
+        self._door = door
+        self._watcher = watcher
+        self._clock = clock
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def receive(self, route: str, headers: Mapping[str, str], body: bytes) -> str:
+        """Verify, store and apply one webhook; returns its outcome once it is stored durably.
+
+        Raises NotFound for a route no provider has, WebhookUnsigned, WebhookUnreadable, StorageBusy and
+        StorageUnavailable; then nothing is stored."""
+        name = self._aliases.get(route, route)
+        provider = self._providers.get(name)
+        if provider is None:
+            raise NotFound("No provider's webhooks arrive here.")
+        event = provider.parse_webhook(headers, body, self._clock())
+        now = self._clock()
+        received = await self._db.write(lambda conn: self._store(conn, name, event, now), then=self._after)
+        log.info("webhook", provider=name, event=event.event_id, outcome=received.outcome)
+        return received.outcome
+
+    def _store(self, conn: Connection, name: str, event: WebhookEvent, now: datetime) -> Received:
+        if webhook_events.exists(conn, name, event.event_id):
+            return Received("duplicate")
+        attempt = _attempt_of(conn, name, event)
+        received, status, problem = self._apply(conn, attempt, event, now)
+        webhook_events.add(
+            conn,
+            id=str(uuid7()),
+            provider=name,
+            event_id=event.event_id,
+            attempt_id=attempt.id if attempt else None,
+            payload=event.payload,
+            status=status,
+            error_message=problem,
+            now=now,
+        )
+        return received
+
+    def _apply(
+        self, conn: Connection, attempt: Attempt | None, event: WebhookEvent, now: datetime
+    ) -> tuple[Received, str, str | None]:
+        """(what became of it, the stored event's status, why it is in error)"""
+        if attempt is None:
+            return Received(UNKNOWN_ORDER), "ERROR", UNKNOWN_ORDER
+        if not event.proven or event.observation.status is None:
+            attempts.save(conn, replace(attempt, next_check_at=now))
+            return Received("checking", ask_about=attempt.id), "PENDING", None
+        recorded = self._door.record(conn, attempt.id, event.observation, now)
+        if recorded.problem is not None:
+            return Received("refused", recorded), "ERROR", recorded.problem
+        return Received("applied", recorded), "OK", None
+
+    def _after(self, received: Received) -> None:
+        if received.recorded is not None:
+            self._door.announce(received.recorded)
+        if received.ask_about is not None:
+            task = asyncio.create_task(self._watcher.look_again(received.ask_about))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def finish(self) -> None:
+        """Wait until every webhook that only hinted has led to a question."""
+        while self._asking:
+            await asyncio.wait(list(self._asking))
+
+
+def _attempt_of(conn: Connection, provider: str, event: WebhookEvent) -> Attempt | None:
+    """The attempt at this provider that the event speaks of: by our reference, its id, or the merchant's order id."""
+    if event.reference is not None:
+        found = attempts.by_reference(conn, provider, event.reference)
+        if found is not None:
+            return found
+    ordered = attempts.latest_of_order(conn, provider, event.reference) if event.reference is not None else None
+    if event.provider_trx_id is None:
+        return ordered
+    traced = attempts.by_trx_id(conn, provider, event.provider_trx_id)
+    same_payment = traced is not None and ordered is not None and traced.payment_id == ordered.payment_id
+    return traced if event.reference is None or same_payment else ordered

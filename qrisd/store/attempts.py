@@ -1,0 +1,139 @@
+"""The attempts table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from qrisd.domain.payment import Attempt, Status
+from qrisd.domain.times import from_text, from_text_or_none, to_text, to_text_or_none
+from qrisd.store.db import Connection
+
+_COLUMNS: Final = (
+    "id, payment_id, number, provider, reference, amount, status, provider_trx_id, provider_ref_no, qris_payload, "
+    "amount_paid, error, expires_at, checks, next_check_at, created_at, updated_at"
+)
+_INSERT: Final = f"INSERT INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"
+_SELECT: Final = f"SELECT {_COLUMNS} FROM attempts"
+
+
+def add(conn: Connection, attempt: Attempt) -> None:
+    """Store a new attempt: always before anything about it is sent."""
+    conn.execute(_INSERT, _values(attempt))
+
+
+def save(conn: Connection, attempt: Attempt) -> None:
+    """Store what can change about an attempt."""
+    conn.execute(
+        "UPDATE attempts SET status = ?, provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, amount_paid = ?, "
+        "error = ?, expires_at = ?, checks = ?, next_check_at = ?, updated_at = ? WHERE id = ?",
+        (
+            attempt.status,
+            attempt.provider_trx_id,
+            attempt.provider_ref_no,
+            attempt.qris_payload,
+            attempt.amount_paid,
+            attempt.error,
+            to_text(attempt.expires_at),
+            attempt.checks,
+            to_text_or_none(attempt.next_check_at),
+            to_text(attempt.updated_at),
+            attempt.id,
+        ),
+    )
+
+
+def get(conn: Connection, attempt_id: str) -> Attempt | None:
+    row = conn.execute(f"{_SELECT} WHERE id = ?", (attempt_id,)).fetchone()
+    return None if row is None else _attempt(row)
+
+
+def by_number(conn: Connection, payment_id: str, number: int) -> Attempt | None:
+    row = conn.execute(f"{_SELECT} WHERE payment_id = ? AND number = ?", (payment_id, number)).fetchone()
+    return None if row is None else _attempt(row)
+
+
+def of_payment(conn: Connection, payment_id: str) -> list[Attempt]:
+    """Every attempt of a payment, oldest first."""
+    rows = conn.execute(f"{_SELECT} WHERE payment_id = ? ORDER BY number", (payment_id,))
+    return [_attempt(row) for row in rows]
+
+
+def by_reference(conn: Connection, provider: str, reference: str) -> Attempt | None:
+    """The attempt we gave this reference at this provider."""
+    row = conn.execute(f"{_SELECT} WHERE reference = ? AND provider = ?", (reference, provider)).fetchone()
+    return None if row is None else _attempt(row)
+
+
+def by_trx_id(conn: Connection, provider: str, provider_trx_id: str) -> Attempt | None:
+    """The attempt this provider gave this id."""
+    sql = f"{_SELECT} WHERE provider_trx_id = ? AND provider = ? ORDER BY created_at DESC LIMIT 1"
+    row = conn.execute(sql, (provider_trx_id, provider)).fetchone()
+    return None if row is None else _attempt(row)
+
+
+def latest_of_order(conn: Connection, provider: str, order_id: str) -> Attempt | None:
+    """The newest attempt at this provider for the merchant's order id."""
+    row = conn.execute(
+        f"SELECT {', '.join('a.' + name.strip() for name in _COLUMNS.split(','))} FROM attempts a "
+        "JOIN payments p ON p.id = a.payment_id WHERE p.order_id = ? AND a.provider = ? "
+        "ORDER BY a.number DESC LIMIT 1",
+        (order_id, provider),
+    ).fetchone()
+    return None if row is None else _attempt(row)
+
+
+def due(conn: Connection, provider: str, now: datetime, limit: int) -> list[Attempt]:
+    """At most `limit` attempts at this provider that must be looked at by now, the longest waiting first."""
+    sql = f"{_SELECT} WHERE provider = ? AND next_check_at <= ? ORDER BY next_check_at LIMIT ?"
+    return [_attempt(row) for row in conn.execute(sql, (provider, to_text(now), limit))]
+
+
+def count_unresolved(conn: Connection, created_before: datetime) -> int:
+    """Attempts whose outcome has been unknown since before `created_before`."""
+    sql = "SELECT count(*) FROM attempts WHERE next_check_at IS NOT NULL AND status = 'CREATED' AND created_at < ?"
+    return int(conn.execute(sql, (to_text(created_before),)).fetchone()[0])
+
+
+def _values(attempt: Attempt) -> tuple[Any, ...]:
+    return (
+        attempt.id,
+        attempt.payment_id,
+        attempt.number,
+        attempt.provider,
+        attempt.reference,
+        attempt.amount,
+        attempt.status,
+        attempt.provider_trx_id,
+        attempt.provider_ref_no,
+        attempt.qris_payload,
+        attempt.amount_paid,
+        attempt.error,
+        to_text(attempt.expires_at),
+        attempt.checks,
+        to_text_or_none(attempt.next_check_at),
+        to_text(attempt.created_at),
+        to_text(attempt.updated_at),
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        id=row["id"],
+        payment_id=row["payment_id"],
+        number=row["number"],
+        provider=row["provider"],
+        reference=row["reference"],
+        amount=row["amount"],
+        status=Status(row["status"]),
+        provider_trx_id=row["provider_trx_id"],
+        provider_ref_no=row["provider_ref_no"],
+        qris_payload=row["qris_payload"],
+        amount_paid=row["amount_paid"],
+        error=row["error"],
+        expires_at=from_text(row["expires_at"]),
+        checks=row["checks"],
+        next_check_at=from_text_or_none(row["next_check_at"]),
+        created_at=from_text(row["created_at"]),
+        updated_at=from_text(row["updated_at"]),
+    )

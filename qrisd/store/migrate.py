@@ -1,0 +1,71 @@
+"""Bringing a database file to the present schema: numbered SQL files, `PRAGMA user_version`, a backup first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from typing import Final
+
+from qrisd.domain.errors import DatabaseUnusable
+from qrisd.store.db import Connection
+
+APPLICATION_ID: Final = 0x51524953  # "QRIS": tells our file from another application's
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(version, SQL) of every migration, oldest first; the version is the number its file name begins with."""
+    folder = resources.files("qrisd.store") / "migrations"
+    files = [item for item in folder.iterdir() if item.name.endswith(".sql")]
+    return sorted((int(item.name.split("_", 1)[0]), item.read_text("utf-8")) for item in files)
+
+
+def newest() -> int:
+    """The schema version this program works with."""
+    return migrations()[-1][0]
+
+
+def version_of(conn: Connection) -> int:
+    """The schema version of an open database; 0 when it is empty."""
+    return int(conn.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(conn: Connection) -> list[int]:
+    """Run what is new, each migration in a transaction of its own. Returns the versions that were run.
+
+    Raises DatabaseUnusable when the database is newer than this program."""
+    present = version_of(conn)
+    if present > newest():
+        raise DatabaseUnusable(
+            f"The database has schema {present}, this qrisd knows {newest()}: it was used by a newer qrisd. "
+            "Install that version again, or restore a backup made before the upgrade."
+        )
+    todo = [(version, sql) for version, sql in migrations() if version > present]
+    for version, sql in todo:
+        _run(conn, version, sql)
+    return [version for version, _ in todo]
+
+
+def _run(conn: Connection, version: int, sql: str) -> None:
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in statements(sql):
+            conn.execute(statement)
+        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        conn.execute(f"PRAGMA user_version = {version}")
+        conn.execute("COMMIT")
+    except BaseException:
+        conn.execute("ROLLBACK")
+        raise
+
+
+def statements(sql: str) -> Iterator[str]:
+    """The single statements of a script. (`executescript` would commit the transaction they must share.)"""
+    pending = ""
+    for line in sql.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending

@@ -1,0 +1,176 @@
+"""The payments table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from qrisd.domain.errors import WrongState
+from qrisd.domain.payment import Oddity, Payment, Status
+from qrisd.domain.times import from_text, from_text_or_none, to_text, to_text_or_none
+from qrisd.store.db import Connection
+from qrisd.store.rows import to_json
+
+_COLUMNS: Final = (
+    "id, order_id, amount, currency, status, exception, amount_paid, amount_refunded, provider, provider_trx_id, "
+    "provider_ref_no, qris_payload, expires_in, expires_at, paid_at, attempt, outlet, description, customer, "
+    "callback_url, metadata, signature_version, sequence, request_hash, created_at, updated_at"
+)
+_INSERT: Final = f"INSERT INTO payments ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"
+_SELECT: Final = f"SELECT {_COLUMNS} FROM payments"
+
+
+def add(conn: Connection, payment: Payment) -> None:
+    """Store a new payment. Raises sqlite3.IntegrityError when its id or order id exists."""
+    conn.execute(_INSERT, _values(payment))
+
+
+def save(conn: Connection, payment: Payment, *, was: Status) -> None:
+    """Store what can change about a payment, provided its status is still `was`; else raises WrongState."""
+    changed = conn.execute(
+        "UPDATE payments SET status = ?, exception = ?, amount_paid = ?, amount_refunded = ?, provider = ?, "
+        "provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, expires_at = ?, paid_at = ?, attempt = ?, "
+        "sequence = ?, updated_at = ? WHERE id = ? AND status = ?",
+        (
+            payment.status,
+            payment.exception,
+            payment.amount_paid,
+            payment.amount_refunded,
+            payment.provider,
+            payment.provider_trx_id,
+            payment.provider_ref_no,
+            payment.qris_payload,
+            to_text(payment.expires_at),
+            to_text_or_none(payment.paid_at),
+            payment.attempt,
+            payment.sequence,
+            to_text(payment.updated_at),
+            payment.id,
+            was,
+        ),
+    ).rowcount
+    if changed != 1:
+        raise WrongState(f"The payment is no longer {was}.", was)
+
+
+def get(conn: Connection, payment_id: str) -> Payment | None:
+    row = conn.execute(f"{_SELECT} WHERE id = ?", (payment_id,)).fetchone()
+    return None if row is None else _payment(row)
+
+
+def by_order_id(conn: Connection, order_id: str) -> Payment | None:
+    row = conn.execute(f"{_SELECT} WHERE order_id = ?", (order_id,)).fetchone()
+    return None if row is None else _payment(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which payments to list; None leaves a field open. `created_from` is included, `created_before` is not.
+    `after` is the (created_at, id) of the last payment of the page before."""
+
+    status: str | None = None
+    order_id: str | None = None
+    provider: str | None = None
+    outlet: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    after: tuple[str, str] | None = None
+
+
+def find(conn: Connection, wanted: Filter, limit: int) -> list[Payment]:
+    """At most `limit` payments, newest first; the order never changes under inserts."""
+    clauses, values = _where(wanted)
+    where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+    sql = f"{_SELECT} {where} ORDER BY created_at DESC, id DESC LIMIT ?"
+    return [_payment(row) for row in conn.execute(sql, (*values, limit))]
+
+
+def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
+    parts: list[tuple[str, Any]] = [
+        ("status = ?", wanted.status),
+        ("order_id = ?", wanted.order_id),
+        ("provider = ?", wanted.provider),
+        ("outlet = ?", wanted.outlet),
+        ("created_at >= ?", to_text_or_none(wanted.created_from)),
+        ("created_at < ?", to_text_or_none(wanted.created_before)),
+    ]
+    clauses = [clause for clause, value in parts if value is not None]
+    values = [value for _, value in parts if value is not None]
+    if wanted.after is not None:
+        clauses.append("(created_at, id) < (?, ?)")
+        values.extend(wanted.after)
+    return clauses, values
+
+
+def count_by_status(conn: Connection) -> dict[str, int]:
+    rows = conn.execute("SELECT status, count(*) FROM payments GROUP BY status")
+    return dict(rows.fetchall())
+
+
+def newest_created_at(conn: Connection) -> datetime | None:
+    row = conn.execute("SELECT max(created_at) FROM payments").fetchone()
+    return from_text_or_none(row[0])
+
+
+def _values(payment: Payment) -> tuple[Any, ...]:
+    return (
+        payment.id,
+        payment.order_id,
+        payment.amount,
+        payment.currency,
+        payment.status,
+        payment.exception,
+        payment.amount_paid,
+        payment.amount_refunded,
+        payment.provider,
+        payment.provider_trx_id,
+        payment.provider_ref_no,
+        payment.qris_payload,
+        payment.expires_in,
+        to_text(payment.expires_at),
+        to_text_or_none(payment.paid_at),
+        payment.attempt,
+        payment.outlet,
+        payment.description,
+        None if payment.customer is None else to_json(payment.customer),
+        payment.callback_url,
+        to_json(payment.metadata),
+        payment.signature_version,
+        payment.sequence,
+        payment.request_hash,
+        to_text(payment.created_at),
+        to_text(payment.updated_at),
+    )
+
+
+def _payment(row: Any) -> Payment:
+    return Payment(
+        id=row["id"],
+        order_id=row["order_id"],
+        amount=row["amount"],
+        currency=row["currency"],
+        status=Status(row["status"]),
+        exception=None if row["exception"] is None else Oddity(row["exception"]),
+        amount_paid=row["amount_paid"],
+        amount_refunded=row["amount_refunded"],
+        provider=row["provider"],
+        provider_trx_id=row["provider_trx_id"],
+        provider_ref_no=row["provider_ref_no"],
+        qris_payload=row["qris_payload"],
+        expires_in=row["expires_in"],
+        expires_at=from_text(row["expires_at"]),
+        paid_at=from_text_or_none(row["paid_at"]),
+        attempt=row["attempt"],
+        outlet=row["outlet"],
+        description=row["description"],
+        customer=None if row["customer"] is None else json.loads(row["customer"]),
+        callback_url=row["callback_url"],
+        metadata=json.loads(row["metadata"]),
+        signature_version=row["signature_version"],
+        sequence=row["sequence"],
+        request_hash=row["request_hash"],
+        created_at=from_text(row["created_at"]),
+        updated_at=from_text(row["updated_at"]),
+    )

@@ -66,7 +66,7 @@ class Webhooks:
         event = provider.parse_webhook(headers, body, self._clock())
         now = self._clock()
         received = await self._db.write(lambda conn: self._store(conn, name, event, now), then=self._after)
-        log.info("webhook", provider=name, event=event.event_id, outcome=received.outcome)
+        log.info("webhook", provider=name, event_id=event.event_id, outcome=received.outcome)
         return received.outcome
 
     def _store(self, conn: Connection, name: str, event: WebhookEvent, now: datetime) -> Received:

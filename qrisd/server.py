@@ -23,6 +23,8 @@ CONNECTIONS_LIMIT = 1024
 # Kept for the database, providers, callbacks and logs when descriptors are scarce.
 RESERVED_DESCRIPTORS = 40
 
+LISTEN_QUEUE = 2048
+
 T = TypeVar("T")
 
 
@@ -90,6 +92,9 @@ class Server(UvicornServer):
             app_state=self.lifespan.state,
         )
         self.servers = [await loop.create_server(connect, sock=sock, backlog=self.config.backlog) for sock in sockets]
+        for sock in sockets:
+            # The loop takes its backlog for the number to accept in one go; the queue in the kernel may be longer.
+            sock.listen(LISTEN_QUEUE)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Lets requests under way finish within the grace time, then stops the application, even when forced."""

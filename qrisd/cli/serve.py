@@ -29,6 +29,7 @@ def serve(
     """Run everything: the API and the scheduler."""
     from qrisd.data_dir import DataDir
     from qrisd.domain.errors import QrisdError
+    from qrisd.server import run
     from qrisd.services.health import clock_problem
 
     os.umask(0o077)
@@ -42,7 +43,7 @@ def serve(
         lock = data_dir.claim()
         first_key = _prepare(data_dir, settings)
         _log_as_json()
-        asyncio.run(_run(settings, first_key))
+        run(_run(settings, first_key))
         os.close(lock)
     except (QrisdError, OSError) as error:
         fail(str(error))

@@ -294,7 +294,8 @@ async def test_a_refusal_is_rejected_with_code_and_advice(
         Reply.json(200, {"status_code": "500", "status_message": "sorry"}),
         Reply.json(200, {"status_code": "503"}),
         Reply.json(503, {"status_code": "503"}),
-        Reply.json(502, {"status_code": "201"}),
+        Reply.json(502, {"status_code": "201", "order_id": REFERENCE, "transaction_status": "pending"}),
+        Reply.json(307, {"status_code": "201", "order_id": REFERENCE, "transaction_status": "pending"}),
         Reply.json(202, {}),
         Reply.json(200, {"status_code": "407x"}),
         Reply.json(200, {"status_code": {"a": 1}}),
@@ -377,14 +378,27 @@ async def test_an_action_on_another_host_is_asked_at_ours(midtrans: Midtrans, fa
     assert fake.calls[1].path == "/v2/qris/legacy/qr-code"
 
 
-@pytest.mark.parametrize("url", ["@127.0.0.1:1/x", ":1/x", "", None, "http://[bad"])
+@pytest.mark.parametrize("url", ["@127.0.0.1:1/x", ":1/x", ".example/x", "", None])
 async def test_an_action_that_would_leave_our_host_is_never_followed(
     midtrans: Midtrans, fake: FakeMidtrans, url: str | None
 ) -> None:
     fake.script.next("charge", fields={"qr_string": None, "actions": [{"name": "generate-qr-code", "url": url}]})
     seen = await midtrans.create_qr(charge())
-    assert seen.status is Status.PENDING
-    assert [call.path for call in fake.calls[1:]] in ([], [f"/v2/qris/{seen.provider_trx_id}/qr-code"])
+    assert seen.qris_payload == fake.payload(fake.book[REFERENCE])
+    assert [call.path for call in fake.calls[1:]] == [f"/v2/qris/{seen.provider_trx_id}/qr-code"]
+
+
+async def test_an_action_that_is_no_address_leaves_the_qr_without_text(midtrans: Midtrans, fake: FakeMidtrans) -> None:
+    action = {"name": "generate-qr-code", "url": "http://[bad"}
+    fake.script.next("charge", fields={"qr_string": None, "actions": [action]})
+    seen = await midtrans.create_qr(charge())
+    assert (seen.status, seen.qris_payload) == (Status.PENDING, None)
+
+
+async def test_an_error_in_place_of_the_picture_is_told(midtrans: Midtrans, fake: FakeMidtrans) -> None:
+    fake.script.next("charge", fields={"qr_string": None})
+    fake.script.next("picture", Fault.ERROR_AFTER_EFFECT)
+    assert "HTTP 500 instead of a picture" in str((await midtrans.create_qr(charge())).detail)
 
 
 @pytest.mark.parametrize(

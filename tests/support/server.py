@@ -58,7 +58,7 @@ class LiveServer:
         os.set_blocking(out.fileno(), False)
         said, deadline = "", time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
-            said += out.read() or ""
+            said += _read_now(out)
             ready = re.search(r"ready at (http://\S+)", said)
             if ready and "\n" in said[ready.end() :]:
                 self.url = ready.group(1)
@@ -104,3 +104,11 @@ class LiveServer:
             timeout=60,
             check=False,
         )
+
+
+def _read_now(out: IO[str]) -> str:
+    """What has been printed so far; never waits."""
+    try:
+        return os.read(out.fileno(), 65536).decode()
+    except BlockingIOError:
+        return ""

@@ -1,0 +1,173 @@
+"""What answers look like, for the OpenAPI document and the tests: nothing is built from these while serving."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from qrisd.domain.payment import Oddity, Status
+from qrisd.providers.simulator import SimulatorBody
+from qrisd.schemas import Customer
+
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"),
+    Field(json_schema_extra={"format": "date-time"}),
+]
+Rupiah = Annotated[int, Field(ge=0)]
+Address = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+
+
+class Shape(BaseModel):
+    """A JSON object with exactly these members."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Payment(Shape):
+    """What you want paid, and how it stands."""
+
+    id: str = Field(description="Ours, a UUID; use it in every further call.")
+    order_id: str = Field(description="Yours.")
+    amount: Rupiah = Field(description="Whole rupiah asked for.")
+    currency: Literal["IDR"]
+    status: Status = Field(description="Where it stands; see the table of statuses above.")
+    exception: Oddity | None = Field(description="What is odd about it, so that a person has to look; usually null.")
+    amount_paid: Rupiah = Field(description="Whole rupiah received.")
+    amount_refunded: Rupiah = Field(description="Whole rupiah given back.")
+    provider: str = Field(description="The provider of the present QR.")
+    provider_trx_id: str | None = Field(description="The provider's id for the present QR.")
+    provider_ref_no: str | None = Field(description="The reference (RRN) on the payer's receipt, once paid.")
+    qris_payload: str | None = Field(description="The text in the QR; null while there is none.")
+    qr_svg_url: Address | None
+    qr_png_url: Address | None
+    checkout_url: Address = Field(description="A page for the payer.")
+    expires_at: Moment
+    paid_at: Moment | None
+    attempt: int = Field(ge=1, description="How many QRs it has had.")
+    outlet: str
+    description: str | None
+    customer: Customer | None
+    callback_url: str | None
+    metadata: dict[str, Any] = Field(description="Yours, as you sent it.")
+    signature_version: Literal[1, 2]
+    created_at: Moment
+    updated_at: Moment
+
+
+class PaymentPage(Shape):
+    """One page of a list, newest first."""
+
+    data: list[Payment]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+
+
+class TimelineRow(Shape):
+    """One thing that happened to a payment."""
+
+    id: int
+    event: str = Field(description="`CREATED`, `QR_READY`, `WEBHOOK_SUCCESS`, `RETRY`, `EXPIRE`, `ERROR` and others.")
+    payload: dict[str, Any]
+    created_at: Moment
+
+
+class Timeline(Shape):
+    """What happened to a payment, oldest first, at most 1000 rows."""
+
+    data: list[TimelineRow]
+
+
+class Capabilities(Shape):
+    """What a provider can do. Seconds and whole rupiah."""
+
+    min_expires_in: int
+    max_expires_in: int
+    min_amount: int
+    max_amount: int
+    cancel: bool = Field(description="It can close a QR before its time.")
+    lookup: bool = Field(description="It can be asked how a payment stands.")
+    polled: bool = Field(description="Open QRs are asked about now and then.")
+    webhook_proves_status: bool = Field(description="Its webhook is believed; otherwise it is asked first.")
+
+
+class Provider(Shape):
+    """A provider that is configured here."""
+
+    name: str
+    type: str
+    healthy: bool
+    capabilities: Capabilities
+
+
+class Providers(Shape):
+    """Every provider that is on."""
+
+    data: list[Provider]
+
+
+class Received(Shape):
+    """A webhook that is stored durably."""
+
+    received: Literal[True]
+    outcome: str = Field(description="`applied`, `duplicate`, `unknown_order`, `refused` or `checking`.")
+
+
+class Live(Shape):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class JobHealth(Shape):
+    """How often a background job ran and failed."""
+
+    runs: int
+    failures: int
+    failing: bool
+
+
+class Readiness(Shape):
+    """Whether requests can be served, and if not, why."""
+
+    status: Literal["ready", "not ready"]
+    problems: dict[str, str] = Field(description="By part: `database`, `scheduler`, `disk`, `clock`.")
+    jobs: dict[str, JobHealth]
+
+
+class WrongField(Shape):
+    """A field that is wrong, and what to send instead."""
+
+    field: str
+    message: str
+
+
+def _absent(schema: dict[str, Any]) -> None:
+    """The member may be left out; what stands here for it then is nobody's business."""
+    schema.pop("default", None)
+
+
+class Problem(Shape):
+    """An RFC 9457 problem document. Decide by `code`; the texts are for people and may change."""
+
+    type: str = Field(pattern=r"^urn:qrisd:problem:[a-z_]+$", description="`urn:qrisd:problem:` and the code.")
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str
+    request_id: str = Field(description="Also in X-Request-Id; name it when you ask for help.")
+    errors: list[WrongField] = Field([], description="With `validation_failed`.", json_schema_extra=_absent)
+    payment_status: Status = Field(
+        Status.PAID, description="With `wrong_state`: how the payment stands.", json_schema_extra=_absent
+    )
+    existing: str = Field(
+        "", description="With `order_id_taken`: the id of the payment that has it.", json_schema_extra=_absent
+    )
+    provider: str = Field(
+        "", description="With `provider_error` and `provider_unavailable`.", json_schema_extra=_absent
+    )
+    provider_code: str | None = Field(None, description="The provider's own code.", json_schema_extra=_absent)
+
+
+class GenericWebhook(SimulatorBody):
+    """The body of the generic webhook. Members not named here are ignored; a status not known decides nothing."""

@@ -154,7 +154,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.gate.admits(self, len(self.connections)):
             self._refusal = _Refused(503, "overloaded", "Too many connections are open; try again in a moment.")
             transport.write(_refusal_bytes(self._refusal, new_request_id()))
-            transport.close()
+            if len(self.connections) <= self.gate.limit * 9 // 8:
+                self._linger()
+            else:
+                transport.close()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shlex
 import sqlite3
+import stat
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from qrisd.domain.errors import DatabaseUnusable, SettingsError
+from qrisd.domain.errors import DatabaseUnusable, SettingsError, StorageUnavailable
 from qrisd.store import migrate
 from qrisd.store.db import connect
 
 DATABASE_NAME: Final = "qrisd.db"
 _CREATING_NAME: Final = "qrisd.db.creating"
+_RESTORING_NAME: Final = "qrisd.db.restoring"
+_SIDECARS: Final = ("-wal", "-shm", "-journal")
 _SMALL_BYTES: Final = 64 * 1024 * 1024
+_BLOCKED: Final = "cannot be opened now"
+_BLOCKED_CODES: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+)
+_MAGIC: Final = b"SQLite format 3\0"
+# A command that looks whether a server runs holds the lock for an instant; a server outlasts that.
+_CLAIM_TRIES: Final = 5
+_CLAIM_PAUSE_S: Final = 0.05
 
 
 class DataDir:
@@ -36,29 +49,40 @@ class DataDir:
         """Make the directory, readable by its owner only. Raises SettingsError when it cannot be used."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.root.chmod(0o700)
-            for path in self.root.iterdir():
+            for path in self.exposed():
                 path.chmod(0o700 if path.is_dir() else 0o600)
         except OSError as error:
-            raise SettingsError(f"data_dir {self.root} cannot be used: {error.strerror}. Choose another one.") from None
+            raise self._unusable(error) from None
+
+    def exposed(self) -> list[Path]:
+        """What in here others than the owner could read or write: the directory itself, its files, the backups."""
+        paths = [self.root, *self.root.iterdir(), *(self.backups.iterdir() if self.backups.is_dir() else ())]
+        return [path for path in paths if _is_open_to_others(path)]
+
+    def _unusable(self, error: OSError) -> SettingsError:
+        return SettingsError(f"data_dir {self.root} cannot be used: {error.strerror}. Choose another one.")
 
     def claim(self) -> int:
         """Become the one server of this directory. The lock lives as long as the process, however it ends.
 
         Returns the lock's file descriptor. Raises SettingsError naming the process that has it."""
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(descriptor, 20).decode("ascii", "replace").strip()
+            descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from None
+        if not _locked(descriptor):
             os.close(descriptor)
             raise SettingsError(
-                f"Another qrisd (pid {pid}) is already serving {self.root}. "
+                f"Another qrisd (pid {self.server_pid()}) is already serving {self.root}. "
                 "Stop it first, or give this one another data_dir."
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor
+
+    def server_pid(self) -> str:
+        """The process that claimed this directory last."""
+        return self.lock.read_text("ascii", "replace").strip()
 
     def is_served(self) -> bool:
         """True while a server owns this directory."""
@@ -78,6 +102,14 @@ class DataDir:
         """Make the database ready: created when this is the first start, migrated when it is older.
 
         Returns True at the first start. Raises DatabaseUnusable, leaving every file as it is."""
+        try:
+            return self._open_database()
+        except sqlite3.OperationalError as error:
+            raise DatabaseUnusable(
+                f"{self.database} cannot be made ready: {error}. Make room, or end what holds it, and start again."
+            ) from error
+
+    def _open_database(self) -> bool:
         if not self.database.exists():
             self._refuse_if_lost()
             self._create()
@@ -108,14 +140,25 @@ class DataDir:
         return self.read_or_make_secret(self.secret_key)
 
     def _refuse_if_lost(self) -> None:
-        """No database where there was one: never start over on top of lost data. (A first start that was cut off leaves
-        its half-made file behind, and may begin again.)"""
-        used = self.secret_key.exists() and not self.creating.exists()
-        if used or self.newest_backup() is not None:
-            raise DatabaseUnusable(f"{self.database} is missing, but {self.root} was in use. {self._restore_hint()}")
+        """No database where there was one: never start over on top of lost data."""
+        problem = self.loss()
+        if problem is not None:
+            raise DatabaseUnusable(problem)
+
+    def loss(self) -> str | None:
+        """What to do about a database that is gone from a directory that was in use; None when there is no such loss.
+        (A first start that was cut off leaves its half-made file behind, and may begin again.)"""
+        if self.database.exists():
+            return None
+        traces = [self.secret_key, self.simulator_secret, *_sidecars(self.database)]
+        used = any(path.exists() for path in traces) and not self.creating.exists()
+        if not used and self.newest_backup() is None:
+            return None
+        return f"{self.database} is missing, but {self.root} was in use. {self._restore_hint()}"
 
     def _create(self) -> None:
-        self.creating.unlink(missing_ok=True)
+        for leftover in [self.creating, *_sidecars(self.creating)]:
+            leftover.unlink(missing_ok=True)
         os.close(os.open(self.creating, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         self.read_or_make_secret(self.secret_key)
         with closing(connect(self.creating)) as conn:
@@ -139,12 +182,44 @@ class DataDir:
     def _restore_hint(self) -> str:
         backup = self.newest_backup()
         if backup is None:
-            return "No good backup was found in it. Put the file back, or choose another data_dir to begin anew."
-        return f"The newest good backup is {backup}. Bring it back with: qrisd restore {backup}"
+            return (
+                f"No good backup was found in {self.backups}. If you have one elsewhere: qrisd restore FILE. "
+                "Or choose another data_dir to begin anew."
+            )
+        return f"The newest good backup is {backup}. Bring it back with: qrisd restore {shlex.quote(str(backup))}"
 
     def _backup_before_upgrade(self, conn: sqlite3.Connection) -> None:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        copy(conn, self.backups / f"before-upgrade-{migrate.version_of(conn)}-{stamp}.db")
+        copy(conn, self.backups / f"before-upgrade-{migrate.version_of(conn)}-{_stamp()}.db")
+
+    def new_backup(self) -> Path:
+        """Where the next backup goes when nothing else is said."""
+        return self.backups / f"qrisd-{_stamp()}.db"
+
+    def restore(self, backup: Path) -> list[Path]:
+        """Make a checked copy of `backup` the database; the caller holds the claim. A file that cannot be the database
+        is set aside, never deleted: returns the new names. Raises DatabaseUnusable, leaving everything as it is."""
+        if self.database.exists() and database_problem(self.database) in (None, _BLOCKED):
+            raise DatabaseUnusable(
+                f"{self.database} is a working database and stays. Restore into another directory: "
+                f"QRISD_DATA_DIR=NEW qrisd restore {shlex.quote(str(backup))}"
+            )
+        refuse_backup(backup)
+        restoring = self.root / _RESTORING_NAME
+        with closing(connect(backup, read_only=True)) as conn:
+            copy(conn, restoring)
+        aside = self._set_aside()
+        os.rename(restoring, self.database)
+        sync_directory(self.root)
+        return aside
+
+    def _set_aside(self) -> list[Path]:
+        """Move away what lies in the database's place: a stray write-ahead log would be mixed into a restored one."""
+        stamp, moved = _stamp(), []
+        for path in [self.database, *_sidecars(self.database)]:
+            if path.exists():
+                moved.append(path.with_name(f"{path.name}.unusable-{stamp}"))
+                os.rename(path, moved[-1])
+        return moved
 
 
 def database_problem(path: Path, *, thorough: bool = True) -> str | None:
@@ -154,49 +229,74 @@ def database_problem(path: Path, *, thorough: bool = True) -> str | None:
     if size == 0:
         return "is empty"
     try:
-        with closing(connect(path, read_only=True)) as conn:
-            if conn.execute("PRAGMA application_id").fetchone()[0] != migrate.APPLICATION_ID:
-                return "is not a qrisd database"
-            if _is_cut_short(path, size):
-                return "is damaged"
-            check_whole = thorough or size < _SMALL_BYTES
-            if check_whole and conn.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                return "is damaged"
+        return _header_problem(path, size) or _content_problem(path, thorough or size < _SMALL_BYTES)
     except sqlite3.DatabaseError as error:
-        return "cannot be opened now" if (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY else "is damaged"
+        return _BLOCKED if (error.sqlite_errorcode & 0xFF) in _BLOCKED_CODES else "is damaged"
+
+
+def _header_problem(path: Path, size: int) -> str | None:
+    """What can be said without SQLite, which would put files of its own beside a broken one."""
+    wal = path.with_name(path.name + "-wal")
+    wal_size = wal.stat().st_size if wal.exists() else 0
+    with path.open("rb") as file:
+        header = file.read(100)
+    if wal_size == 0 and header[:16] != _MAGIC:
+        return "is damaged"
+    if wal_size == 0 and int.from_bytes(header[68:72], "big") != migrate.APPLICATION_ID:
+        return "is not a qrisd database"
+    page_size = int.from_bytes(header[16:18], "big")
+    page_size = 65536 if page_size == 1 else page_size
+    # Pages the file lacks may still be in the write-ahead log, but no more than it has room for.
+    return "is damaged" if size + wal_size < int.from_bytes(header[28:32], "big") * page_size else None
+
+
+def _content_problem(path: Path, whole: bool) -> str | None:
+    with closing(connect(path, read_only=True)) as conn:
+        if conn.execute("PRAGMA application_id").fetchone()[0] != migrate.APPLICATION_ID:
+            return "is not a qrisd database"
+        if whole and conn.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            return "is damaged"
     return None
 
 
-def _is_cut_short(path: Path, size: int) -> bool:
-    """True when the file has fewer pages than its header says (a write-ahead log may still hold them)."""
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        header = file.read(32)
-    page_size = int.from_bytes(header[16:18], "big")
-    page_size = 65536 if page_size == 1 else page_size
-    return size < int.from_bytes(header[28:32], "big") * page_size
+def refuse_backup(path: Path) -> None:
+    """Raises DatabaseUnusable when `path` is no backup that this program could serve."""
+    if not path.is_file():
+        raise DatabaseUnusable(f"There is no file {path}.")
+    problem = database_problem(path)
+    if problem is not None:
+        raise DatabaseUnusable(f"{path} {problem}; it cannot be restored. Take another backup.")
+    with closing(connect(path, read_only=True)) as conn:
+        migrate.refuse_newer(conn)
 
 
 def copy(conn: sqlite3.Connection, target: Path) -> None:
-    """A consistent copy of an open database at `target`, which exists only once it is whole and checked."""
+    """A consistent copy of an open database at `target`, which exists only once it is whole and checked.
+
+    Raises StorageUnavailable when it cannot be written, DatabaseUnusable when the copy is not good."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        with closing(sqlite3.connect(part)) as out:
-            conn.backup(out, pages=2000, sleep=0.01)
-            out.execute("PRAGMA journal_mode = DELETE")
+        _copy_pages(conn, part)
         problem = database_problem(part)
         if problem is not None:
             raise DatabaseUnusable(f"The copy {problem}; it was not kept.")
         sync_file(part)
         os.rename(part, target)
         sync_directory(target.parent)
+    except sqlite3.OperationalError as error:
+        raise StorageUnavailable(f"{target} could not be written: {error}. Nothing was kept.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _copy_pages(conn: sqlite3.Connection, part: Path) -> None:
+    """All pages in one step: a copy in several begins again whenever somebody writes, and under load never ends."""
+    with closing(sqlite3.connect(part)) as out:
+        conn.backup(out)
+        out.execute("PRAGMA journal_mode = DELETE")
 
 
 def write_private(path: Path, text: str) -> None:
@@ -223,3 +323,29 @@ def sync_file(path: Path) -> None:
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     sync_file(path)
+
+
+def _sidecars(database: Path) -> list[Path]:
+    """The files SQLite may keep beside a database."""
+    return [database.with_name(database.name + suffix) for suffix in _SIDECARS]
+
+
+def _is_open_to_others(path: Path) -> bool:
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+    except FileNotFoundError:
+        return False  # a running server or backup has just removed it
+
+
+def _locked(descriptor: int) -> bool:
+    for _ in range(_CLAIM_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(_CLAIM_PAUSE_S)
+    return False
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"

@@ -9,7 +9,7 @@ from typing import Final
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,7 +29,8 @@ class Auth:
 
     def __init__(self, keyring: Keyring, *, per_key: str, failed_auth: str) -> None:
         self._keyring = keyring
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        # Counts, unlike a moving window, cost the same however high the limit is.
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._per_key = parse(per_key)
         self._failed_auth = parse(failed_auth)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -49,9 +48,28 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.WebhookUnreadable: Problem(400, "bad_json", "The webhook cannot be read"),
 }
 
-# What starlette itself answers, and what the edge and the readers of bodies and headers say.
+# What the readers of bodies and headers, starlette, the edge and the connection refuse: no error of ours is behind it.
+REFUSALS: Final[tuple[Problem, ...]] = (
+    Problem(400, "bad_request", "The request is not understood"),
+    Problem(400, "bad_json", "The body is not valid JSON"),
+    Problem(400, "bad_encoding", "The body is not plain UTF-8"),
+    Problem(400, "duplicate_key", "A key appears twice in the body"),
+    Problem(404, "not_found", "Not found"),
+    Problem(405, "method_not_allowed", "The method is not possible here"),
+    Problem(408, "request_timeout", "The request did not arrive in time"),
+    Problem(413, "body_too_large", "The body is too large"),
+    Problem(414, "uri_too_long", "The URL is too long"),
+    Problem(415, "unsupported_media_type", "The media type is not read"),
+    Problem(431, "headers_too_large", "The headers are too large"),
+    Problem(500, "internal_error", "Something went wrong here"),
+    Problem(503, "overloaded", "Too many connections are open", 5),
+    Problem(503, "shutting_down", "The service is stopping", 5),
+)
+# Where two errors share a code, the row further up names it.
+BY_CODE: Final[Mapping[str, Problem]] = {
+    problem.code: problem for problem in (*reversed([*PROBLEMS.values()]), *REFUSALS)
+}
 CODES_BY_STATUS: Final[Mapping[int, str]] = {
-    400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
@@ -59,23 +77,31 @@ CODES_BY_STATUS: Final[Mapping[int, str]] = {
 }
 
 
+def document(problem: Problem, detail: str, request_id: str | None, **more: Any) -> bytes:
+    """The problem document as JSON; `more` are further members."""
+    return to_json(
+        {
+            "type": f"urn:qrisd:problem:{problem.code}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail,
+            "code": problem.code,
+            "request_id": request_id,
+            **more,
+        }
+    )
+
+
 def respond(
     request: Request, problem: Problem, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
-    """The problem document as a response; `more` are further members."""
-    document = {
-        "type": f"urn:qrisd:problem:{problem.code}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        "code": problem.code,
-        "request_id": request.scope.get("state", {}).get("request_id"),
-        **more,
-    }
+    """The problem document as a response, with the request's id; `more` are further members."""
     extra = dict(headers or {})
     if problem.retry_after_s is not None:
         extra["Retry-After"] = str(problem.retry_after_s)
-    return Response(to_json(document), problem.status, extra, "application/problem+json")
+    request_id = request.scope.get("state", {}).get("request_id")
+    body = document(problem, detail, request_id, **more)
+    return Response(body, problem.status, extra, "application/problem+json")
 
 
 async def on_qrisd_error(request: Request, error: Exception) -> Response:
@@ -109,14 +135,13 @@ def _headers(error: Exception) -> dict[str, str]:
 async def on_bad_request(request: Request, error: Exception) -> Response:
     """A body or a header that cannot be read."""
     assert isinstance(error, BadBody | BadHeader)
-    return respond(request, Problem(error.status, error.code, HTTPStatus(error.status).phrase), error.detail)
+    return respond(request, BY_CODE[error.code], error.detail)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """What starlette refuses by itself: unknown paths and methods."""
     assert isinstance(error, HTTPException)
-    code = CODES_BY_STATUS.get(error.status_code, "bad_request")
-    problem = Problem(error.status_code, code, HTTPStatus(error.status_code).phrase)
+    problem = BY_CODE[CODES_BY_STATUS.get(error.status_code, "bad_request")]
     return respond(request, problem, _detail(request, error), headers=error.headers)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.routing import Route
 
+from qrisd.api import docs
 from qrisd.api.auth import Auth
 from qrisd.api.health import HealthApi
 from qrisd.api.payments import PaymentsApi
@@ -43,4 +44,7 @@ def routes(api: Api) -> list[Route]:
         Route("/healthz", api.health.live),
         Route("/readyz", api.health.ready),
         Route("/metrics", api.health.metrics),
+        Route("/openapi.json", docs.openapi),
+        Route("/docs", docs.page),
+        Route("/docs/{file}", docs.file),
     ]

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 def to_text(moment: datetime) -> str:
     """RFC 3339 UTC with milliseconds, `2026-01-15T03:00:00.000Z`: sorts as text. `moment` must be aware."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def to_text_or_none(moment: datetime | None) -> str | None:

@@ -85,7 +85,9 @@ class Door:
         self._live.tell(recorded.payment.id)
         self._count(recorded)
         told = recorded.change.log_payload
-        log.info(
+        # A new QR is told of by the request's own line; everything else happens by itself.
+        level = log.debug if recorded.change.log == "QR_READY" else log.info
+        level(
             "payment",
             payment=recorded.payment.id,
             change=recorded.change.log,

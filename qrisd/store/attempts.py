@@ -13,7 +13,8 @@ _COLUMNS: Final = (
     "id, payment_id, number, provider, reference, amount, status, provider_trx_id, provider_ref_no, qris_payload, "
     "amount_paid, error, expires_at, checks, next_check_at, created_at, updated_at"
 )
-_INSERT: Final = f"INSERT INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"
+_NAMES: Final = tuple(_COLUMNS.split(", "))
+_INSERT: Final = f"INSERT INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM attempts"
 
 
@@ -75,7 +76,7 @@ def by_trx_id(conn: Connection, provider: str, provider_trx_id: str) -> Attempt 
 def latest_of_order(conn: Connection, provider: str, order_id: str) -> Attempt | None:
     """The newest attempt at this provider for the merchant's order id."""
     row = conn.execute(
-        f"SELECT {', '.join('a.' + name.strip() for name in _COLUMNS.split(','))} FROM attempts a "
+        f"SELECT {', '.join('a.' + name for name in _NAMES)} FROM attempts a "
         "JOIN payments p ON p.id = a.payment_id WHERE p.order_id = ? AND a.provider = ? "
         "ORDER BY a.number DESC LIMIT 1",
         (order_id, provider),
@@ -118,22 +119,10 @@ def _values(attempt: Attempt) -> tuple[Any, ...]:
 
 
 def _attempt(row: Any) -> Attempt:
-    return Attempt(
-        id=row["id"],
-        payment_id=row["payment_id"],
-        number=row["number"],
-        provider=row["provider"],
-        reference=row["reference"],
-        amount=row["amount"],
-        status=Status(row["status"]),
-        provider_trx_id=row["provider_trx_id"],
-        provider_ref_no=row["provider_ref_no"],
-        qris_payload=row["qris_payload"],
-        amount_paid=row["amount_paid"],
-        error=row["error"],
-        expires_at=from_text(row["expires_at"]),
-        checks=row["checks"],
-        next_check_at=from_text_or_none(row["next_check_at"]),
-        created_at=from_text(row["created_at"]),
-        updated_at=from_text(row["updated_at"]),
-    )
+    facts = dict(zip(_NAMES, row, strict=True))
+    facts["status"] = Status(facts["status"])
+    facts["expires_at"] = from_text(facts["expires_at"])
+    facts["next_check_at"] = from_text_or_none(facts["next_check_at"])
+    facts["created_at"] = from_text(facts["created_at"])
+    facts["updated_at"] = from_text(facts["updated_at"])
+    return Attempt(**facts)

@@ -34,16 +34,22 @@ def migrate(conn: Connection) -> list[int]:
     """Run what is new, each migration in a transaction of its own. Returns the versions that were run.
 
     Raises DatabaseUnusable when the database is newer than this program."""
+    refuse_newer(conn)
+    present = version_of(conn)
+    todo = [(version, sql) for version, sql in migrations() if version > present]
+    for version, sql in todo:
+        _run(conn, version, sql)
+    return [version for version, _ in todo]
+
+
+def refuse_newer(conn: Connection) -> None:
+    """Raises DatabaseUnusable when the database was used by a newer program than this."""
     present = version_of(conn)
     if present > newest():
         raise DatabaseUnusable(
             f"The database has schema {present}, this qrisd knows {newest()}: it was used by a newer qrisd. "
             "Install that version again, or restore a backup made before the upgrade."
         )
-    todo = [(version, sql) for version, sql in migrations() if version > present]
-    for version, sql in todo:
-        _run(conn, version, sql)
-    return [version for version, _ in todo]
 
 
 def _run(conn: Connection, version: int, sql: str) -> None:
@@ -55,7 +61,8 @@ def _run(conn: Connection, version: int, sql: str) -> None:
         conn.execute(f"PRAGMA user_version = {version}")
         conn.execute("COMMIT")
     except BaseException:
-        conn.execute("ROLLBACK")
+        if conn.in_transaction:  # a full disk may have rolled back already
+            conn.execute("ROLLBACK")
         raise
 
 

@@ -18,7 +18,8 @@ _COLUMNS: Final = (
     "provider_ref_no, qris_payload, expires_in, expires_at, paid_at, attempt, outlet, description, customer, "
     "callback_url, metadata, signature_version, sequence, request_hash, created_at, updated_at"
 )
-_INSERT: Final = f"INSERT INTO payments ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"
+_NAMES: Final = tuple(_COLUMNS.split(", "))
+_INSERT: Final = f"INSERT INTO payments ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM payments"
 
 
@@ -146,31 +147,13 @@ def _values(payment: Payment) -> tuple[Any, ...]:
 
 
 def _payment(row: Any) -> Payment:
-    return Payment(
-        id=row["id"],
-        order_id=row["order_id"],
-        amount=row["amount"],
-        currency=row["currency"],
-        status=Status(row["status"]),
-        exception=None if row["exception"] is None else Oddity(row["exception"]),
-        amount_paid=row["amount_paid"],
-        amount_refunded=row["amount_refunded"],
-        provider=row["provider"],
-        provider_trx_id=row["provider_trx_id"],
-        provider_ref_no=row["provider_ref_no"],
-        qris_payload=row["qris_payload"],
-        expires_in=row["expires_in"],
-        expires_at=from_text(row["expires_at"]),
-        paid_at=from_text_or_none(row["paid_at"]),
-        attempt=row["attempt"],
-        outlet=row["outlet"],
-        description=row["description"],
-        customer=None if row["customer"] is None else json.loads(row["customer"]),
-        callback_url=row["callback_url"],
-        metadata=json.loads(row["metadata"]),
-        signature_version=row["signature_version"],
-        sequence=row["sequence"],
-        request_hash=row["request_hash"],
-        created_at=from_text(row["created_at"]),
-        updated_at=from_text(row["updated_at"]),
-    )
+    facts = dict(zip(_NAMES, row, strict=True))
+    facts["status"] = Status(facts["status"])
+    facts["exception"] = facts["exception"] and Oddity(facts["exception"])
+    facts["expires_at"] = from_text(facts["expires_at"])
+    facts["paid_at"] = from_text_or_none(facts["paid_at"])
+    facts["customer"] = facts["customer"] and json.loads(facts["customer"])
+    facts["metadata"] = json.loads(facts["metadata"])
+    facts["created_at"] = from_text(facts["created_at"])
+    facts["updated_at"] = from_text(facts["updated_at"])
+    return Payment(**facts)

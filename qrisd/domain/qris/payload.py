@@ -118,11 +118,11 @@ class Qris:
     def postal_code(self) -> str | None:
         return self.text("61")
 
-    @property
+    @cached_property
     def accounts(self) -> tuple[Account, ...]:
         return tuple(_account(tag, field) for tag, field in self.fields.items() if "02" <= tag <= "50")
 
-    @property
+    @cached_property
     def national(self) -> National | None:
         if "51" not in self.fields:
             return None
@@ -133,7 +133,7 @@ class Qris:
     def nmid(self) -> str | None:
         return self.national.nmid if self.national else None
 
-    @property
+    @cached_property
     def additional(self) -> dict[str, str]:
         """Additional data (62) by sub-id; 50-99 belong to the acquirer and stay as written."""
         return self.template("62")

@@ -156,11 +156,15 @@ def _tip(qris: Qris) -> Iterator[str]:
 
 
 def _text(qris: Qris) -> Iterator[str]:
-    if any(not char.isascii() and char.isprintable() for value in _ascii_values(qris) for char in value):
+    if not qris.payload.isascii() and any(_has_foreign_letters(value) for value in _ascii_values(qris)):
         yield "charset_nonascii"
     for tag, (limit, code) in _MAX_CHARS.items():
         if len(qris.text(tag) or "") > limit:
             yield code
+
+
+def _has_foreign_letters(value: str) -> bool:
+    return any(not char.isascii() and char.isprintable() for char in value)
 
 
 def _ascii_values(qris: Qris) -> Iterator[str]:

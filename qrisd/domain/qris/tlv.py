@@ -5,11 +5,13 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 Objects = tuple[tuple[str, str], ...]
 
 # ASCII only: `int` and `str.isdigit` would also take " 4", "+4" and the digits of other scripts.
 _TWO_DIGITS = re.compile(r"[0-9]{2}")
+_HEAD = re.compile(r"[0-9]{2}(?!00)[0-9]{2}")
 MAX_VALUE_CHARS = 99
 
 
@@ -30,30 +32,32 @@ def crc16(text: str) -> str:
     return format(binascii.crc_hqx(text.encode("utf-8", "surrogatepass"), 0xFFFF), "04X")
 
 
+@lru_cache(maxsize=256)
 def parse(text: str) -> Objects:
-    """The objects of `text` as (id, value) in order. Lengths count characters. Raises TlvError."""
+    """The objects of `text` as (id, value) in order. Lengths count characters. Raises TlvError.
+
+    Remembered, because the templates of one merchant are the same in all its codes."""
     objects = []
     at = 0
     while at < len(text):
-        end = at + 4 + _length_at(text, at)
+        head = text[at : at + 4]
+        if not _HEAD.fullmatch(head):
+            raise TlvError(_flaw(head))
+        end = at + 4 + int(head[2:])
         if end > len(text):
             raise TlvError("tlv_truncated")
-        objects.append((text[at : at + 2], text[at + 4 : end]))
+        objects.append((head[:2], text[at + 4 : end]))
         at = end
     return tuple(objects)
 
 
-def _length_at(text: str, at: int) -> int:
-    tag, length = text[at : at + 2], text[at + 2 : at + 4]
-    if len(length) < 2:
-        raise TlvError("tlv_truncated")
-    if not _TWO_DIGITS.fullmatch(tag):
-        raise TlvError("tlv_bad_id")
-    if not _TWO_DIGITS.fullmatch(length):
-        raise TlvError("tlv_bad_length")
-    if length == "00":
-        raise TlvError("tlv_zero_length")
-    return int(length)
+def _flaw(head: str) -> str:
+    """What is wrong with the id and length at the beginning of an object."""
+    if len(head) < 4:
+        return "tlv_truncated"
+    if not _TWO_DIGITS.fullmatch(head[:2]):
+        return "tlv_bad_id"
+    return "tlv_zero_length" if head[2:] == "00" else "tlv_bad_length"
 
 
 def join(objects: Iterable[tuple[str, str]]) -> str:

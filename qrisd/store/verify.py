@@ -1,0 +1,279 @@
+"""What must always hold about the stored payments, and the rows that break it.
+
+Each rule is one query that answers with the offenders, so that memory stays bounded however much is stored; all are
+read in one transaction, so that a running server cannot come in between.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+
+from qrisd.domain.payment import MOVES
+from qrisd.domain.qr_check import qr_problem
+from qrisd.domain.times import to_text
+from qrisd.store.db import Connection
+
+OFFENDERS_MAX: Final = 100
+OVERDUE_AFTER: Final = timedelta(hours=1)
+
+_MONEY: Final = "('PAID', 'PARTIALLY_REFUNDED', 'REFUNDED')"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold, and the query for who breaks it: one column, the offender as a person can look it up. `:moves` is
+    the table of moves, `:overdue` the moment before which nothing may still be waiting. A rule that needs `overdue` is
+    a warning: it asks for a person, it proves no wrong."""
+
+    name: str
+    says: str
+    sql: str
+
+    @property
+    def is_warning(self) -> bool:
+        return ":overdue" in self.sql
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule with at most OFFENDERS_MAX of those that break it."""
+
+    rule: str
+    says: str
+    is_warning: bool
+    offenders: tuple[str, ...]
+
+
+RULES: Final = (
+    Rule(
+        "amount_paid",
+        "A payment's amount_paid is the sum of what its attempts received.",
+        """SELECT p.id FROM payments p WHERE p.amount_paid !=
+           (SELECT coalesce(sum(a.amount_paid), 0) FROM attempts a WHERE a.payment_id = p.id)""",
+    ),
+    Rule(
+        "paid_status",
+        "A payment counts as paid exactly when one of its attempts received its whole amount.",
+        f"""SELECT p.id FROM payments p WHERE (p.status IN {_MONEY}) !=
+            EXISTS (SELECT 1 FROM attempts a WHERE a.payment_id = p.id AND a.amount_paid >= a.amount)""",
+    ),
+    Rule(
+        "paid_at",
+        "A payment has paid_at exactly when it counts as paid.",
+        f"SELECT id FROM payments WHERE (status IN {_MONEY}) != (paid_at IS NOT NULL)",
+    ),
+    Rule(
+        "attempt_paid",
+        "An attempt is PAID exactly when it received its whole amount.",
+        """SELECT payment_id || ' attempt ' || number FROM attempts
+           WHERE (status = 'PAID') != (amount_paid >= amount)""",
+    ),
+    Rule(
+        "exception",
+        "The exception says what the amounts say: underpaid is unpaid with money, every other one is paid.",
+        f"""SELECT id FROM payments
+            WHERE (status NOT IN {_MONEY} AND amount_paid > 0) != (exception IS 'underpaid')
+            OR (exception IN ('late', 'after_cancel', 'overpaid', 'duplicate') AND status NOT IN {_MONEY})
+            OR (exception IS 'overpaid' AND amount_paid <= amount)""",
+    ),
+    Rule(
+        "duplicate",
+        "A payment is marked duplicate only when two attempts received money.",
+        """SELECT p.id FROM payments p WHERE p.exception = 'duplicate' AND
+           (SELECT count(*) FROM attempts a WHERE a.payment_id = p.id AND a.amount_paid > 0) < 2""",
+    ),
+    Rule(
+        "refunds",
+        "Refunds never exceed what was paid, and the status says how much went back.",
+        f"""SELECT id FROM payments WHERE amount_refunded NOT BETWEEN 0 AND amount_paid
+            OR (amount_refunded > 0) != (status IN ('PARTIALLY_REFUNDED', 'REFUNDED'))
+            OR (status = 'PARTIALLY_REFUNDED' AND amount_refunded = amount_paid)
+            OR (status = 'REFUNDED' AND amount_refunded < amount_paid
+                AND coalesce(exception, '') NOT IN ('overpaid', 'duplicate'))
+            OR (status NOT IN {_MONEY} AND amount_refunded > 0)""",
+    ),
+    Rule(
+        "attempts",
+        "A payment's attempts are numbered 1 to its present one.",
+        """SELECT p.id FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id GROUP BY p.id
+           HAVING count(a.id) != p.attempt OR min(a.number) IS NOT 1 OR max(a.number) IS NOT p.attempt""",
+    ),
+    Rule(
+        "open_attempt",
+        "While a payment is open, its present attempt stands where it stands.",
+        """SELECT p.id FROM payments p JOIN attempts a ON a.payment_id = p.id AND a.number = p.attempt
+           WHERE p.status IN ('CREATED', 'PENDING') AND a.status != p.status""",
+    ),
+    Rule(
+        "watched",
+        "Every open attempt has a time when it is looked at next.",
+        """SELECT payment_id || ' attempt ' || number FROM attempts
+           WHERE status IN ('CREATED', 'PENDING') AND next_check_at IS NULL""",
+    ),
+    Rule(
+        "created_log",
+        "Every payment has exactly one CREATED row in payment_logs.",
+        """SELECT p.id FROM payments p WHERE
+           (SELECT count(*) FROM payment_logs l WHERE l.payment_id = p.id AND l.event = 'CREATED') != 1""",
+    ),
+    Rule(
+        "attempt_log",
+        "Every attempt has a row in payment_logs that speaks of it.",
+        """SELECT a.payment_id || ' attempt ' || a.number FROM attempts a WHERE NOT EXISTS
+           (SELECT 1 FROM payment_logs l WHERE l.payment_id = a.payment_id AND l.payload ->> 'attempt' = a.number)""",
+    ),
+    # A row with a "problem" tells of an answer that was not believed; that may have ended the attempt as FAILED.
+    Rule(
+        "logged_status",
+        "A payment stands where the last row of its payment_logs leaves it.",
+        """SELECT p.id FROM payments p WHERE p.status NOT IN (
+             SELECT coalesce((SELECT l.payload ->> 'to' FROM payment_logs l WHERE l.payment_id = p.id
+               AND l.payload ->> 'to' IS NOT NULL ORDER BY l.id DESC LIMIT 1), 'CREATED')
+             UNION ALL SELECT 'FAILED' FROM payment_logs l WHERE l.payment_id = p.id
+               AND l.payload ->> 'problem' IS NOT NULL)""",
+    ),
+    Rule(
+        "moves",
+        "Every move in payment_logs begins where the one before ended, and is one a payment can make.",
+        """SELECT DISTINCT payment_id FROM (
+             SELECT payment_id, payload ->> 'from' AS start, payload ->> 'to' AS finish,
+               lag(payload ->> 'to', 1, 'CREATED') OVER story AS before,
+               lag(payload ->> 'problem') OVER story AS problem_before
+             FROM payment_logs WHERE payload ->> 'to' IS NOT NULL OR payload ->> 'problem' IS NOT NULL
+             WINDOW story AS (PARTITION BY payment_id ORDER BY id))
+           WHERE finish IS NOT NULL AND (
+             (start != finish AND start || '>' || finish NOT IN (SELECT value FROM json_each(:moves)))
+             OR (start IS NOT before AND problem_before IS NULL))""",
+    ),
+    Rule(
+        "events",
+        "A payment's events are numbered 1 to its sequence, without a gap.",
+        """SELECT p.id FROM payments p LEFT JOIN events e ON e.payment_id = p.id GROUP BY p.id
+           HAVING count(e.id) != p.sequence OR coalesce(min(e.sequence), 1) != 1
+           OR coalesce(max(e.sequence), 0) != p.sequence""",
+    ),
+    Rule(
+        "event_body",
+        "An event's body says its own type, sequence and payment.",
+        """SELECT payment_id || ' event ' || sequence FROM events WHERE NOT json_valid(body)
+           OR body ->> '$.type' IS NOT type OR body ->> '$.sequence' IS NOT sequence
+           OR body ->> '$.data.id' IS NOT payment_id""",
+    ),
+    Rule(
+        "paid_event",
+        "A payment has one payment.paid event when it is paid, and none when it is not.",
+        f"""SELECT p.id FROM payments p WHERE (p.status IN {_MONEY}) !=
+            (SELECT count(*) FROM events e WHERE e.payment_id = p.id AND e.type = 'payment.paid')""",
+    ),
+    Rule(
+        "status_event",
+        "A payment's present status was told by an event.",
+        """SELECT p.id FROM payments p WHERE p.status != 'CREATED' AND NOT EXISTS
+           (SELECT 1 FROM events e WHERE e.payment_id = p.id AND e.type = 'payment.' || lower(p.status))""",
+    ),
+    Rule(
+        "exception_event",
+        "A payment's exception was told by an event.",
+        """SELECT p.id FROM payments p WHERE p.exception IS NOT NULL AND NOT EXISTS
+           (SELECT 1 FROM events e WHERE e.payment_id = p.id AND e.type = 'payment.exception'
+            AND e.body ->> '$.data.exception' = p.exception)""",
+    ),
+    Rule(
+        "idempotency",
+        "Every idempotency key belongs to a payment.",
+        """SELECT k.api_key_id || ' ' || k.key FROM idempotency_keys k LEFT JOIN payments p ON p.id = k.payment_id
+           WHERE p.id IS NULL""",
+    ),
+    Rule(
+        "webhook_done",
+        "A webhook event has processed_at exactly when nothing is left to do about it.",
+        "SELECT id FROM webhook_events WHERE (status = 'PENDING') != (processed_at IS NULL)",
+    ),
+    Rule(
+        "unknown_outcome",
+        "No provider's answer has been missing for more than an hour: look at the provider, it may hold a live QR.",
+        """SELECT payment_id || ' attempt ' || number || ' at ' || provider FROM attempts
+           WHERE status = 'CREATED' AND created_at < :overdue""",
+    ),
+    Rule(
+        "webhook_waiting",
+        "No webhook has waited more than an hour for its provider to confirm it.",
+        "SELECT id FROM webhook_events WHERE status = 'PENDING' AND received_at < :overdue",
+    ),
+)
+
+
+def violations(conn: Connection, now: datetime | None = None) -> list[Finding]:
+    """The rules that do not hold, each with its offenders. Without `now` nothing is judged by its age."""
+    return [finding for finding in findings(conn, now) if finding.offenders]
+
+
+def findings(conn: Connection, now: datetime | None = None) -> Iterator[Finding]:
+    """Every rule with its offenders, read in one transaction; changes nothing."""
+    with _one_moment(conn):
+        for rule in RULES:
+            if now is not None or not rule.is_warning:
+                yield Finding(rule.name, rule.says, rule.is_warning, _first(_rows(conn, rule, now)))
+        for name, says, find in _CHECKS:
+            yield Finding(name, says, False, _first(find(conn)))
+
+
+@contextmanager
+def _one_moment(conn: Connection) -> Iterator[None]:
+    conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        conn.execute("ROLLBACK")
+
+
+def _first(offenders: Iterator[str]) -> tuple[str, ...]:
+    """At most OFFENDERS_MAX of them. What damage or a foreign hand makes unreadable is itself an offence."""
+    try:
+        return tuple(islice(offenders, OFFENDERS_MAX))
+    except sqlite3.DatabaseError as error:
+        return (f"cannot be checked: {error}",)
+
+
+def _rows(conn: Connection, rule: Rule, now: datetime | None) -> Iterator[str]:
+    moves = [f"{start}>{finish}" for start, after in MOVES.items() for finish in after]
+    overdue = None if now is None else to_text(now - OVERDUE_AFTER)
+    for row in conn.execute(rule.sql, {"moves": json.dumps(moves), "overdue": overdue}):
+        yield row[0]
+
+
+def _unreadable_qrs(conn: Connection) -> Iterator[str]:
+    """Only QRs that can be paid now: those of closed payments were checked when they were shown."""
+    rows = conn.execute(
+        "SELECT p.id, p.qris_payload, a.amount FROM payments p "
+        "JOIN attempts a ON a.payment_id = p.id AND a.number = p.attempt WHERE p.status = 'PENDING'"
+    )
+    for payment_id, payload, amount in rows:
+        problem = qr_problem(payload or "", amount, None)
+        if problem is not None:
+            yield f"{payment_id} {problem}"
+
+
+def _foreign_keys(conn: Connection) -> Iterator[str]:
+    for table, row_id, parent, _ in conn.execute("PRAGMA foreign_key_check"):
+        yield f"{table} row {row_id} names no {parent}"
+
+
+def _damage(conn: Connection) -> Iterator[str]:
+    for row in conn.execute(f"PRAGMA quick_check({OFFENDERS_MAX})"):
+        if row[0] != "ok":
+            yield row[0]
+
+
+_CHECKS: Final[tuple[tuple[str, str, Callable[[Connection], Iterator[str]]], ...]] = (
+    ("qr", "Every QR that can be paid now is whole and asks for its attempt's amount.", _unreadable_qrs),
+    ("foreign_keys", "Every row that names another one finds it.", _foreign_keys),
+    ("pages", "The database file is undamaged.", _damage),
+)

@@ -11,7 +11,8 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from qrisd.api.middleware import new_request_id, problem_json
+from qrisd.api.middleware import new_request_id
+from qrisd.api.problems import BY_CODE, document
 
 URL_LIMIT_BYTES = 8 * 1024
 HEADERS_LIMIT_BYTES = 32 * 1024
@@ -42,15 +43,14 @@ class Deadlines:
 class _Refused(Exception):
     """The connection is answered with this problem and closed; the application does not see the request."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
-        self.status = status
         self.code = code
         self.detail = detail
 
 
 def _malformed(detail: str) -> _Refused:
-    return _Refused(400, "bad_request", detail)
+    return _Refused("bad_request", detail)
 
 
 class Gate:
@@ -152,7 +152,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if not self.gate.admits(self, len(self.connections)):
-            self._refusal = _Refused(503, "overloaded", "Too many connections are open; try again in a moment.")
+            self._refusal = _Refused("overloaded", "Too many connections are open; try again in a moment.")
             transport.write(_refusal_bytes(self._refusal, new_request_id()))
             if len(self.connections) <= self.gate.limit * 9 // 8:
                 self._linger()
@@ -219,7 +219,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_tail = (self._head_tail + head)[-3:]
         self._feed(head)
         if len(head) < length:
-            raise _Refused(431, "headers_too_large", f"Send at most {HEADERS_LIMIT_BYTES // 1024} KB of headers.")
+            raise _Refused("headers_too_large", f"Send at most {HEADERS_LIMIT_BYTES // 1024} KB of headers.")
         return data[length:]
 
     def _take_body(self, data: bytes) -> bytes:
@@ -229,7 +229,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._unwanted_bytes += length
         self._feed(data[:length])
         if self._unwanted_bytes > DRAIN_LIMIT_BYTES:
-            raise _Refused(413, "body_too_large", "The body is too large.")
+            raise _Refused("body_too_large", "The body is too large.")
         if length < len(data) and self._reading_body:
             raise _malformed("The body does not end where its framing says.")
         return data[length:]
@@ -245,12 +245,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         if len(self.url) > URL_LIMIT_BYTES:
-            raise _Refused(414, "uri_too_long", f"The URL is longer than {URL_LIMIT_BYTES // 1024} KB.")
+            raise _Refused("uri_too_long", f"The URL is longer than {URL_LIMIT_BYTES // 1024} KB.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if len(self.headers) > HEADERS_LIMIT:
-            raise _Refused(431, "headers_too_large", f"Send at most {HEADERS_LIMIT} headers.")
+            raise _Refused("headers_too_large", f"Send at most {HEADERS_LIMIT} headers.")
 
     def on_headers_complete(self) -> None:
         self._check_head()
@@ -261,7 +261,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         """Refuses what RFC 9112 calls ambiguous and the parser lets pass; learns how the body is framed."""
         if self._head_bytes - len(self.url) > HEADERS_LIMIT_BYTES:
-            raise _Refused(431, "headers_too_large", f"Send at most {HEADERS_LIMIT_BYTES // 1024} KB of headers.")
+            raise _Refused("headers_too_large", f"Send at most {HEADERS_LIMIT_BYTES // 1024} KB of headers.")
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise _malformed("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
@@ -317,7 +317,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             what = "headers" if self._awaited == "head" else "body"
-            self._refuse(_Refused(408, "request_timeout", f"The {what} of the request did not arrive in time."))
+            self._refuse(_Refused("request_timeout", f"The {what} of the request did not arrive in time."))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -355,14 +355,15 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _write_refusal(self, refusal: _Refused) -> None:
         request_id = new_request_id()
-        log.info("request_refused", status=refusal.status, code=refusal.code, request_id=request_id)
+        log.info("request_refused", code=refusal.code, request_id=request_id)
         self.transport.write(_refusal_bytes(refusal, request_id))
 
 
 def _refusal_bytes(refusal: _Refused, request_id: str) -> bytes:
-    body = problem_json(refusal.status, refusal.code, refusal.detail, request_id)
+    problem = BY_CODE[refusal.code]
+    body = document(problem, refusal.detail, request_id)
     lines = [
-        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
         "content-type: application/problem+json",
         f"content-length: {len(body)}",
         "connection: close",
@@ -370,6 +371,6 @@ def _refusal_bytes(refusal: _Refused, request_id: str) -> bytes:
         "x-content-type-options: nosniff",
         f"x-request-id: {request_id}",
     ]
-    if refusal.status == 503:
-        lines.append("retry-after: 5")
+    if problem.retry_after_s is not None:
+        lines.append(f"retry-after: {problem.retry_after_s}")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body

@@ -154,7 +154,7 @@ class DataDir:
         used = any(path.exists() for path in traces) and not self.creating.exists()
         if not used and self.newest_backup() is None:
             return None
-        return f"{self.database} is missing, but {self.root} was in use. {self._restore_hint()}"
+        return f"{self.database} is missing, but {self.root} was in use. {self.restore_hint()}"
 
     def _create(self) -> None:
         for leftover in [self.creating, *_sidecars(self.creating)]:
@@ -170,7 +170,7 @@ class DataDir:
     def _check(self) -> None:
         problem = database_problem(self.database, thorough=False)
         if problem is not None:
-            raise DatabaseUnusable(f"{self.database} {problem}. Nothing was touched. {self._restore_hint()}")
+            raise DatabaseUnusable(f"{self.database} {problem}. Nothing was touched. {self.restore_hint()}")
 
     def newest_backup(self) -> Path | None:
         """The newest backup that opens as ours."""
@@ -179,7 +179,7 @@ class DataDir:
         found = sorted(self.backups.glob("*.db"), key=lambda path: path.stat().st_mtime, reverse=True)
         return next((path for path in found if database_problem(path) is None), None)
 
-    def _restore_hint(self) -> str:
+    def restore_hint(self) -> str:
         backup = self.newest_backup()
         if backup is None:
             return (
@@ -288,6 +288,8 @@ def copy(conn: sqlite3.Connection, target: Path) -> None:
         sync_directory(target.parent)
     except sqlite3.OperationalError as error:
         raise StorageUnavailable(f"{target} could not be written: {error}. Nothing was kept.") from error
+    except sqlite3.DatabaseError as error:
+        raise DatabaseUnusable(f"The database could not be copied: {error}. Nothing was kept.") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -22,8 +22,9 @@ FILES: Final = {
     "docs.js": (STATIC / "docs", "text/javascript"),
     "docs.css": (STATIC / "docs", "text/css"),
 }
+# blob: is how the page shows the QR it fetched as PNG.
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 FOR_EVER: Final = "public, max-age=31536000, immutable"

@@ -1,17 +1,18 @@
 """The edge of the application: request id, body limit, security headers, access line, and the last net under errors."""
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 
 import structlog
 import uuid_utils.compat
 from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qrisd.api.problems import BY_CODE, document
+from qrisd.log import REQUEST_ID
 
 Observe = Callable[[str, str, int, float], None]
 
@@ -46,19 +47,6 @@ def new_request_id() -> str:
     return uuid_utils.compat.uuid7().hex
 
 
-def problem_json(status: int, code: str, detail: str, request_id: str) -> bytes:
-    """An RFC 9457 problem document, for answers given without asking the application."""
-    problem = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-    }
-    return json.dumps(problem).encode()
-
-
 def route_template(scope: Scope) -> str:
     """The path of the route that took the request, with its parameters unfilled; "unmatched" where none did."""
     route = scope.get("route")
@@ -89,30 +77,30 @@ class Edge:
             return await self.app(scope, receive, send)
         exchange = _Exchange(scope, receive, send, self.body_limit(scope["path"]))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
-        tokens = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        token = REQUEST_ID.set(exchange.request_id)
         try:
             await self._answer(exchange)
         finally:
             self._record(exchange)
-            structlog.contextvars.reset_contextvars(**tokens)
+            REQUEST_ID.reset(token)
 
     async def _answer(self, exchange: "_Exchange") -> None:
         try:
             if exchange.scope["method"] == "TRACE":
-                return await exchange.refuse(405, "method_not_allowed", "TRACE is not supported.")
+                return await exchange.refuse("method_not_allowed", "TRACE is not supported.")
             await self.app(exchange.scope, exchange.limited_receive(), exchange.send)
         except BodyTooLarge:
             limit_kb = exchange.body_limit_bytes // 1024
-            await exchange.refuse(413, "body_too_large", f"The body is too large; send at most {limit_kb} KB here.")
+            await exchange.refuse("body_too_large", f"The body is too large; send at most {limit_kb} KB here.")
         except ClientDisconnect:
             log.debug("client_left")
         except asyncio.CancelledError:
-            await exchange.refuse(503, "shutting_down", "The service is stopping; send the request again in a moment.")
+            await exchange.refuse("shutting_down", "The service is stopping; send the request again in a moment.")
             raise
         except Exception:
             # A response already under way cannot be replaced: left incomplete, the server closes its connection.
             log.exception("request_failed", method=exchange.scope["method"], route=route_template(exchange.scope))
-            await exchange.refuse(500, "internal_error", "Something went wrong here. Report it with the request id.")
+            await exchange.refuse("internal_error", "Something went wrong here. Report it with the request id.")
 
     def _record(self, exchange: "_Exchange") -> None:
         scope, status = exchange.scope, exchange.status or CLIENT_LEFT
@@ -125,7 +113,6 @@ class Edge:
                 path=scope["path"],
                 status=status,
                 duration_ms=round(seconds * 1000, 1),
-                request_id=exchange.request_id,
             )
 
 
@@ -180,13 +167,14 @@ class _Exchange:
             message["headers"] = headers
         await self._send(message)
 
-    async def refuse(self, status: int, code: str, detail: str) -> None:
+    async def refuse(self, code: str, detail: str) -> None:
         """Answers with a problem document, unless a response is under way already."""
         if self.status:
             return
-        body = problem_json(status, code, detail, self.request_id)
+        problem = BY_CODE[code]
+        body = document(problem, detail, self.request_id)
         headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
-        if status == 503:
-            headers.append((b"retry-after", b"5"))
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        if problem.retry_after_s is not None:
+            headers.append((b"retry-after", b"%d" % problem.retry_after_s))
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})

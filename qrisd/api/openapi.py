@@ -80,7 +80,7 @@ def openapi() -> JsonObject:
     """The whole document."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "qrisd", "version": __version__, "description": ABOUT, "license": {"name": "MIT"}},
+        "info": {"title": "qrisd", "version": __version__, "description": ABOUT},
         "servers": [{"url": "/", "description": "This installation"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": _paths(),
@@ -193,8 +193,7 @@ def _problems(codes: Iterable[str], description: str | None = None) -> JsonObjec
     """One response for all problems that share a status; its schema lists their codes."""
     rows = [BY_CODE[code] for code in codes]
     shown = "; ".join(f"`{row.code}`: {row.title}" for row in rows)
-    headers = ["X-Request-Id"]
-    headers += ["Retry-After"] if {row.status for row in rows} & {429, 503} else []
+    headers = ["Retry-After"] if {row.status for row in rows} & {429, 503} else []
     headers += ["WWW-Authenticate"] if rows[0].code == "unauthorized" else []
     schema = {"allOf": [_ref("Problem")], "properties": {"code": {"enum": [row.code for row in rows]}}}
     return {

@@ -46,6 +46,8 @@ def _field_errors(error: ValidationError) -> list[FieldError]:
 def read_query(request: Request, allowed: Collection[str]) -> Mapping[str, str]:
     """The query's parameters. Raises BadBody for one that is unknown or given twice."""
     found: dict[str, str] = {}
+    if not request.scope["query_string"]:
+        return found
     for name, value in request.query_params.multi_items():
         if name in found:
             raise bad_query(name, "is given twice; send it once")

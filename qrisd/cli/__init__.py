@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qrisd import __version__
-from qrisd.cli import keys, qr, serve
+from qrisd.cli import backup, doctor, keys, qr, serve, simulate_pay, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,11 @@ app = typer.Typer(
     help="qrisd: the QRIS payment service a small merchant can own.",
 )
 app.command("serve")(serve.serve)
+app.command("simulate-pay")(simulate_pay.simulate_pay)
+app.command("doctor")(doctor.doctor)
+app.command("verify")(verify.verify)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(keys.app, name="keys")
 app.add_typer(qr.app, name="qr")
 

@@ -13,7 +13,6 @@ import typer
 from qrisd.cli.common import AsJson, Config, clear_errors, fail, open_database, print_json, read_settings
 
 if TYPE_CHECKING:
-    from qrisd.config import Settings
     from qrisd.data_dir import DataDir
 
 
@@ -60,7 +59,7 @@ def restore(
         told = {"database": str(data_dir.database), "set_aside": [str(one) for one in aside]}
         print_json({**told, "secret_key": "missing" if key_missing else "present"})
     else:
-        _print_next_steps(settings, data_dir, aside, key_missing)
+        _print_next_steps(data_dir, aside, key_missing)
 
 
 @contextmanager
@@ -83,11 +82,11 @@ def _clear_file_errors() -> Iterator[None]:
             fail(f"{error.filename}: {error.strerror}")
 
 
-def _print_next_steps(settings: Settings, data_dir: DataDir, aside: list[Path], key_missing: bool) -> None:
+def _print_next_steps(data_dir: DataDir, aside: list[Path], key_missing: bool) -> None:
     typer.echo(f"Restored into {data_dir.database}.")
     for one in aside:
         typer.echo(f"What lay there could not be used and was kept as {one}.")
     if key_missing:
         typer.echo(f"Put the secret.key of the old installation at {data_dir.secret_key} (or set QRISD_SECRET_KEY).")
     typer.echo("Then check it with: qrisd verify, and start: qrisd serve")
-    typer.echo(f"Payments since the backup are not in it: run qrisd reconcile for those days ({settings.timezone}).")
+    typer.echo("Payments made since the backup are not in it: reconcile those days with qrisd reconcile --date DATE")

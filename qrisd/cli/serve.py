@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import sys
-from collections.abc import MutableMapping
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +27,7 @@ def serve(
     config: Config = None,
 ) -> None:
     """Run everything: the API and the scheduler."""
+    from qrisd import log
     from qrisd.data_dir import DataDir
     from qrisd.domain.errors import QrisdError
     from qrisd.server import run
@@ -44,7 +43,7 @@ def serve(
         data_dir.make()
         lock = data_dir.claim()
         first_key = _prepare(data_dir, settings)
-        _log_as_json()
+        log.configure()
         run(_run(settings, first_key))
         os.close(lock)
     except (QrisdError, OSError) as error:
@@ -110,35 +109,3 @@ Then pay it:
 
   qrisd simulate-pay INV-0001
 """
-
-
-def _as_json(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
-    from pydantic_core import to_json
-
-    return to_json(event, fallback=str)
-
-
-def _log_as_json() -> None:
-    """One JSON line per event on stderr; short coloured lines when a person looks on."""
-    import structlog
-
-    for_people = sys.stderr.isatty()
-    # Never a traceback with the values of variables: they may be secrets.
-    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    renderer = console if for_people else _as_json
-    factory = (
-        structlog.PrintLoggerFactory(sys.stderr) if for_people else structlog.BytesLoggerFactory(sys.stderr.buffer)
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if for_people else [structlog.processors.format_exc_info]),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=factory,
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")

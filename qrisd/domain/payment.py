@@ -72,7 +72,9 @@ LATE_BY_STATUS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """What the merchant wants paid. `amount`s are whole rupiah, times are aware UTC."""
+    """What the merchant wants paid. `amount`s are whole rupiah, times are aware UTC.
+
+    `sequence` counts its events, `version` every time it was stored."""
 
     id: str
     order_id: str
@@ -97,6 +99,7 @@ class Payment:
     metadata: dict[str, Any]
     signature_version: int
     sequence: int
+    version: int
     request_hash: str
     created_at: datetime
     updated_at: datetime
@@ -121,6 +124,7 @@ class Attempt:
     expires_at: datetime
     checks: int
     next_check_at: datetime | None
+    version: int
     created_at: datetime
     updated_at: datetime
 
@@ -169,12 +173,11 @@ def apply(payment: Payment, attempt: Attempt, seen: Observation, now: datetime) 
     problem = contradiction(attempt, payment.currency, seen)
     if problem is not None:
         return _refuse(payment, attempt, seen, problem, now)
-    learnt = _learn(attempt, seen)
     if seen.status in MONEY:
-        return _money(payment, attempt, learnt, seen, now)
+        return _money(payment, attempt, seen, now)
     if seen.status is None or seen.absent:
         return None
-    return _move(payment, attempt, learnt, seen, now)
+    return _move(payment, attempt, seen, now)
 
 
 def contradiction(attempt: Attempt, currency: str, seen: Observation) -> str | None:
@@ -197,7 +200,7 @@ def contradiction(attempt: Attempt, currency: str, seen: Observation) -> str | N
 def _refuse(payment: Payment, attempt: Attempt, seen: Observation, problem: str, now: datetime) -> Change | None:
     if attempt.error == problem:
         return None
-    refused = replace(attempt, error=problem, updated_at=now)
+    refused = replace(attempt, error=problem)
     log_payload = {
         "problem": problem,
         "observed_status": seen.status,
@@ -210,14 +213,16 @@ def _refuse(payment: Payment, attempt: Attempt, seen: Observation, problem: str,
         return Change(payment=payment, attempt=refused, log="ERROR", log_payload=log_payload)
     # The charge the provider made is not the one we asked for: nobody may be shown its QR.
     failed = Observation(source=seen.source, status=Status.FAILED, detail=problem)
-    change = _move(payment, attempt, refused, failed, now)
+    change = _move(payment, refused, failed, now)
     return change and replace(change, log_payload=log_payload)
 
 
-def _learn(attempt: Attempt, seen: Observation) -> Attempt:
-    """Facts that do not change what anything is worth: identifiers, the QR, when it ends at the provider."""
+def _learn(attempt: Attempt, seen: Observation, status: Status, amount_paid: int = 0) -> Attempt:
+    """The attempt with everything `seen` tells: identifiers, the QR, when it ends at the provider, where it stands."""
     return replace(
         attempt,
+        status=status,
+        amount_paid=max(attempt.amount_paid, amount_paid),
         provider_trx_id=attempt.provider_trx_id or seen.provider_trx_id,
         provider_ref_no=attempt.provider_ref_no or seen.provider_ref_no,
         qris_payload=attempt.qris_payload or seen.qris_payload,
@@ -225,12 +230,10 @@ def _learn(attempt: Attempt, seen: Observation) -> Attempt:
     )
 
 
-def _money(payment: Payment, old: Attempt, learnt: Attempt, seen: Observation, now: datetime) -> Change | None:
-    received = seen.amount if seen.status is Status.PAID else max(old.amount_paid, old.amount)
-    attempt = learnt
-    if received is not None and received > old.amount_paid:
-        full = received >= old.amount
-        attempt = replace(learnt, amount_paid=received, status=Status.PAID if full else learnt.status)
+def _money(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> Change | None:
+    received = (seen.amount or 0) if seen.status is Status.PAID else max(old.amount_paid, old.amount)
+    is_news = received > old.amount_paid
+    attempt = _learn(old, seen, Status.PAID if is_news and received >= old.amount else old.status, received)
     after = _with_money(payment, old, attempt, seen, now)
     after = _with_refund(after, seen)
     return _change(payment, old, after, attempt, seen, now)
@@ -277,8 +280,8 @@ def _with_refund(payment: Payment, seen: Observation) -> Payment:
     return replace(payment, amount_refunded=total, status=status)
 
 
-def _move(payment: Payment, old: Attempt, learnt: Attempt, seen: Observation, now: datetime) -> Change | None:
-    attempt = replace(learnt, status=_attempt_status(old, learnt, seen, now))
+def _move(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> Change | None:
+    attempt = _learn(old, seen, _attempt_status(old, seen, now))
     after = payment
     if old.number > payment.attempt and seen.status is Status.CREATED:
         after = _renewed(payment, attempt)
@@ -287,13 +290,13 @@ def _move(payment: Payment, old: Attempt, learnt: Attempt, seen: Observation, no
     return _change(payment, old, after, attempt, seen, now)
 
 
-def _attempt_status(old: Attempt, learnt: Attempt, seen: Observation, now: datetime) -> Status:
+def _attempt_status(old: Attempt, seen: Observation, now: datetime) -> Status:
     """An attempt ends once; only money moves it afterwards. A QR that cannot be shown is not PENDING yet."""
     if old.status not in OPEN or seen.status is None:
         return old.status
-    if seen.source in (Source.CLOCK, Source.MERCHANT) and learnt.expires_at > now:
+    if seen.source in (Source.CLOCK, Source.MERCHANT) and (seen.expires_at or old.expires_at) > now:
         return old.status  # we gave up on it, but it lives on at the provider: it stays watched
-    if seen.status is Status.PENDING and learnt.qris_payload is None:
+    if seen.status is Status.PENDING and old.qris_payload is None and seen.qris_payload is None:
         return old.status
     return old.status if seen.status is Status.CREATED else seen.status
 
@@ -341,7 +344,7 @@ def _change(
         after = replace(after, updated_at=now, sequence=before.sequence + len(events))
     return Change(
         payment=after,
-        attempt=replace(attempt, updated_at=now),
+        attempt=attempt,
         log=_log_name(before, after, seen),
         log_payload=_log_payload(before, after, attempt, seen),
         events=events,

@@ -9,7 +9,7 @@ def qr_problem(payload: str, amount: int, nmid: str | None) -> str | None:
     """Why `payload` must not be shown for `amount` rupiah, as a word for the log; None when it may be.
 
     `nmid` is the merchant it must pay, when that is known."""
-    reading = qris.read(payload, lenient=True)
+    reading = qris.soundness(payload)
     if not reading.valid or reading.qris is None:
         return "qr_unreadable:" + ",".join(reading.errors)
     if reading.qris.amount_idr != amount:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)
 def to_text(moment: datetime) -> str:
-    """RFC 3339 UTC with milliseconds, `2026-01-15T03:00:00.000Z`: sorts as text. `moment` must be aware."""
+    """RFC 3339 UTC with milliseconds, `2026-01-15T03:00:00.000Z`: sorts as text. `moment` must be aware.
+
+    Remembered, because one change writes its moment in many places."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 

@@ -73,6 +73,13 @@ class Simulator:
         self._settings = settings
         self._secret = secret.encode()
         self._clock = clock
+        self._pattern = qris.build(
+            merchant_name=settings.merchant_name,
+            merchant_city=settings.merchant_city,
+            nmid=settings.nmid,
+            amount=1,
+            reference_label="PATTERN",
+        )
 
     async def create_qr(self, charge: Charge) -> Observation:
         behaviour = charge.metadata.get("simulator", self._settings.behaviour)
@@ -123,13 +130,7 @@ class Simulator:
         )
 
     def _payload(self, reference: str, amount: int) -> str:
-        return qris.build(
-            merchant_name=self._settings.merchant_name,
-            merchant_city=self._settings.merchant_city,
-            nmid=self._settings.nmid,
-            amount=amount,
-            reference_label=reference,
-        )
+        return qris.relabel(self._pattern, amount, reference)
 
     def _verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         timestamp = headers.get("x-timestamp")

@@ -6,7 +6,7 @@ transaction: payment, attempt, log row and outgoing events. Repeats change nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -52,29 +52,25 @@ class Door:
         assert attempt is not None, "attempts are never deleted"
         payment = payments.get(conn, attempt.payment_id)
         assert payment is not None, "payments are never deleted"
+        return self.decide(payment, attempt, seen, now).store(conn)
+
+    def decide(self, payment: Payment, attempt: Attempt, seen: Observation, now: datetime) -> Decision:
+        """What `seen` changes, worked out before the transaction that stores it."""
         change = apply(payment, attempt, seen, now)
-        after = self._scheduled(change.attempt if change else attempt, seen, now)
-        if change is not None:
-            self._save(conn, payment, change, now)
-        if after != attempt:
-            attempts.save(conn, after)
-        after_payment = change.payment if change else payment
-        return Recorded(after_payment, after, change, contradiction(attempt, payment.currency, seen))
+        after = change.payment if change else payment
+        scheduled = self._scheduled(change.attempt if change else attempt, seen, now)
+        problem = contradiction(attempt, payment.currency, seen)
+        bodies = [
+            event_body(event_type, sequence, after, self._base_url, now)
+            for sequence, event_type in enumerate(change.events if change else (), payment.sequence + 1)
+        ]
+        return Decision(payment, attempt, Recorded(after, scheduled, change, problem), bodies, now)
 
     def _scheduled(self, attempt: Attempt, seen: Observation, now: datetime) -> Attempt:
         provider = self._providers.get(attempt.provider)
         polled = provider is not None and provider.capabilities.polled
         checks = attempt.checks + (seen.source is Source.LOOKUP)
-        attempt = replace(attempt, checks=checks)
-        return replace(attempt, next_check_at=next_check_at(attempt, polled=polled, now=now))
-
-    def _save(self, conn: Connection, before: Payment, change: Change, now: datetime) -> None:
-        if change.payment != before:
-            payments.save(conn, change.payment, was=before.status)
-        payment_logs.add(conn, before.id, change.log, change.log_payload, now)
-        for sequence, event_type in enumerate(change.events, before.sequence + 1):
-            body = event_body(event_type, sequence, change.payment, self._base_url, now)
-            events.add(conn, before.id, sequence, event_type, body, now)
+        return replace(attempt, checks=checks, next_check_at=next_check_at(attempt, polled=polled, now=now))
 
     def announce(self, recorded: Recorded) -> None:
         """After the commit: wake who waits for this payment, count the change, log one line."""
@@ -96,6 +92,37 @@ class Door:
             source=told["source"],
             provider=recorded.attempt.provider,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change ready to be stored: what was known when it was made, and what it comes to."""
+
+    payment: Payment
+    attempt: Attempt
+    outcome: Recorded
+    bodies: Sequence[str]
+    now: datetime
+
+    def is_fresh(self, conn: Connection) -> bool:
+        """True while nothing has been stored since what it was made from."""
+        return (
+            payments.version(conn, self.payment.id) == self.payment.version
+            and attempts.version(conn, self.attempt.id) == self.attempt.version
+        )
+
+    def store(self, conn: Connection) -> Recorded:
+        """Write payment, attempt, log row and events."""
+        change = self.outcome.change
+        if self.outcome.payment != self.payment:
+            payments.save(conn, self.outcome.payment, was=self.payment.status)
+        if self.outcome.attempt != self.attempt:
+            attempts.save(conn, self.outcome.attempt, self.now)
+        if change is not None:
+            payment_logs.add(conn, self.payment.id, change.log, change.log_payload, self.now)
+            for offset, (event_type, body) in enumerate(zip(change.events, self.bodies, strict=True), 1):
+                events.add(conn, self.payment.id, self.payment.sequence + offset, event_type, body, self.now)
+        return self.outcome
 
 
 def checked(seen: Observation, attempt: Attempt, nmid: str | None) -> Observation:

@@ -106,7 +106,7 @@ class Payments:
         self._clock = clock
         self._has_room = has_room
         self._note = note
-        self._running: dict[str, asyncio.Task[Payment]] = {}
+        self._running: dict[str, asyncio.Future[None]] = {}
 
     async def create(self, order: CreatePayment, key: Key) -> Answer:
         """Make the payment and its QR, or answer a repetition. A provider's trouble is raised as ProviderError; an
@@ -124,20 +124,20 @@ class Payments:
         return await self._carry_on(begun, attempt, names, key)
 
     async def _carry_on(self, begun: _Begun, attempt: Attempt, names: Sequence[str], key: Key) -> Answer:
-        payment, running = begun.payment, self._running.get(begun.payment.id)
+        payment, running = begun.payment, begun.payment.id in self._running
         if begun.fresh:
             payment = await self._run(payment.id, self._charge(payment, attempt, names[1:], key))
             return self._answer(payment, replayed=False)
-        if running is not None and begun.keyed:
+        if running and begun.keyed:
             raise IdempotencyInProgress("The first request with this Idempotency-Key is still running. Ask again soon.")
-        if running is not None:
-            payment = await asyncio.shield(running)
+        if running:
+            payment = await self._join(payment.id)
         elif _unfinished(payment):
             payment = await self._run(payment.id, self._resume(payment, names, key))
             return await self._final(payment, key)
         elif begun.keyed:
             return await self._final(payment, key)
-        return self._answer(payment, replayed=True)
+        return await self._final(payment, key, replayed=True)
 
     async def _resume(self, payment: Payment, names: Sequence[str], key: Key) -> Payment:
         """Go on with a create that has no answer yet: ask about the attempt there is, or, when the provider is known to
@@ -151,23 +151,25 @@ class Payments:
         payment, attempt = await self._next_attempt(payment, names[0], closing=None)
         return await self._charge(payment, attempt, names[1:], key)
 
-    async def _final(self, payment: Payment, key: Key) -> Answer:
-        answer = self._answer(payment, replayed=False)
+    async def _final(self, payment: Payment, key: Key, *, replayed: bool = False) -> Answer:
+        answer = self._answer(payment, replayed=replayed)
         if key.idempotency_key is not None and answer.status_code != 202:
             await self._db.write(partial(_finish, key=key, answer=answer))
         return answer
 
     async def _run(self, payment_id: str, work: Coroutine[Any, Any, Payment]) -> Payment:
-        """Do the provider's part as a task of its own: a caller who leaves does not cut it off."""
-        task = asyncio.create_task(work)
-        self._running[payment_id] = task
-        task.add_done_callback(lambda done: self._forget(payment_id, done))
-        return await asyncio.shield(task)
+        """Do the provider's part, so that whoever asks for the same meanwhile can wait for it."""
+        done = self._running[payment_id] = asyncio.get_running_loop().create_future()
+        try:
+            return await work
+        finally:
+            del self._running[payment_id]
+            done.set_result(None)
 
-    def _forget(self, payment_id: str, done: asyncio.Task[Payment]) -> None:
-        self._running.pop(payment_id, None)
-        if not done.cancelled():
-            done.exception()  # looked at, so that a caller who left does not make it a warning
+    async def _join(self, payment_id: str) -> Payment:
+        """Wait for what is being done with this payment, and return it as it is then."""
+        await asyncio.shield(self._running[payment_id])
+        return await self.get(payment_id)
 
     async def finish(self) -> None:
         """Wait for every provider call that is under way."""
@@ -186,7 +188,7 @@ class Payments:
                 return await self._charge(payment, attempt, others[1:], key)
             await self._observe(attempt, _failed(error))
             raise
-        recorded = await self._observe(attempt, seen, key)
+        recorded = await self._observe(attempt, seen, payment, key)
         if recorded.payment.status is Status.FAILED:
             raise ProviderRejected(attempt.provider, "The provider's QR is not the one asked for; it is not shown.")
         return recorded.payment
@@ -219,7 +221,8 @@ class Payments:
             payment_logs.add(conn, payment.id, "UNKNOWN", payload, now)
             present = attempts.get(conn, attempt.id)
             if present is not None and present.status is Status.CREATED:
-                attempts.save(conn, replace(present, next_check_at=next_check_at(present, polled=True, now=now)))
+                asked_soon = replace(present, next_check_at=next_check_at(present, polled=True, now=now))
+                attempts.save(conn, asked_soon, now)
             return payments.get(conn, payment.id) or payment
 
         return await self._db.write(unit)
@@ -269,7 +272,7 @@ class Payments:
         """A fresh QR. Raises WrongState when the payment is paid or cancelled, or its old QR cannot be closed."""
         payment = await self.get(payment_id)
         if payment.id in self._running:
-            return await asyncio.shield(self._running[payment.id])
+            return await self._join(payment.id)
         if payment.status not in RENEWABLE:
             raise WrongState(f"The payment is {payment.status}; it cannot get a new QR.", payment.status)
         return await self._run(payment.id, self._renew(payment))
@@ -318,11 +321,19 @@ class Payments:
         assert attempt is not None, "a payment's present attempt exists"
         return attempt
 
-    async def _observe(self, attempt: Attempt, seen: Observation, key: Key | None = None) -> Recorded:
+    async def _observe(
+        self, attempt: Attempt, seen: Observation, payment: Payment | None = None, key: Key | None = None
+    ) -> Recorded:
+        """Bring `seen` through the door. With `payment`, as it was when `attempt` was read, the work is done before the
+        transaction, and again inside it only when something has changed meanwhile."""
         now = self._clock()
+        decision = self._door.decide(payment, attempt, seen, now) if payment is not None else None
 
         def unit(conn: Connection) -> Recorded:
-            recorded = self._door.record(conn, attempt.id, seen, now)
+            if decision is not None and decision.is_fresh(conn):
+                recorded = decision.store(conn)
+            else:
+                recorded = self._door.record(conn, attempt.id, seen, now)
             if key is not None and key.idempotency_key is not None and recorded.payment.status is not Status.FAILED:
                 _finish(conn, key=key, answer=self._answer(recorded.payment, replayed=False))
             return recorded
@@ -376,13 +387,15 @@ class Payments:
             metadata=order.metadata,
             signature_version=self._terms.signature_version,
             sequence=0,
+            version=0,
             request_hash=order.fingerprint(),
             created_at=now,
             updated_at=now,
         )
 
     def _attempt(self, payment: Payment, now: datetime) -> Attempt:
-        attempt = Attempt(
+        # A crash before the provider's answer is stored leaves next_check_at: then it is asked.
+        return Attempt(
             id=str(uuid7()),
             payment_id=payment.id,
             number=payment.attempt,
@@ -397,13 +410,11 @@ class Payments:
             error=None,
             expires_at=now + timedelta(seconds=payment.expires_in),
             checks=0,
-            next_check_at=None,
+            next_check_at=now + timedelta(seconds=self._watcher.longest_call_s + 1),
+            version=0,
             created_at=now,
             updated_at=now,
         )
-        # A crash before the provider's answer is stored leaves this: the watcher then asks.
-        asking_takes = timedelta(seconds=self._watcher.longest_call_s)
-        return replace(attempt, next_check_at=next_check_at(attempt, polled=True, now=now + asking_takes))
 
     def _answer(self, payment: Payment, *, replayed: bool) -> Answer:
         body = to_json(payment_resource(payment, self._terms.base_url)).decode()
@@ -430,11 +441,10 @@ def _begin(conn: Connection, *, payment: Payment, attempt: Attempt, key: Key, no
     entry = idempotency.find(conn, key.api_key_id, key.idempotency_key) if key.idempotency_key else None
     if entry is not None:
         return _repeated(conn, entry, payment)
-    existing = payments.by_order_id(conn, payment.order_id)
+    existing = None if payments.add(conn, payment) else payments.by_order_id(conn, payment.order_id)
     if existing is not None and existing.request_hash != payment.request_hash:
         raise OrderIdTaken("This order_id belongs to a payment with another request.", existing.id)
     if existing is None:
-        payments.add(conn, payment)
         attempts.add(conn, attempt)
         asked = {"attempt": 1, "provider": attempt.provider, "reference": attempt.reference, "amount": payment.amount}
         payment_logs.add(conn, payment.id, "CREATED", asked, now)

@@ -133,7 +133,7 @@ class Watcher:
             if present is None or present.next_check_at is None:
                 return
             later = now + timedelta(seconds=delay_s)
-            attempts.save(conn, replace(present, checks=present.checks + 1, next_check_at=later))
+            attempts.save(conn, replace(present, checks=present.checks + 1, next_check_at=later), now)
 
         await self._db.write(unit)
 

@@ -94,7 +94,7 @@ class Webhooks:
         if attempt is None:
             return Received(UNKNOWN_ORDER), "ERROR", UNKNOWN_ORDER
         if not event.proven or event.observation.status is None:
-            attempts.save(conn, replace(attempt, next_check_at=now))
+            attempts.save(conn, replace(attempt, next_check_at=now), now)
             return Received("checking", ask_about=attempt.id), "PENDING", None
         recorded = self._door.record(conn, attempt.id, event.observation, now)
         if recorded.problem is not None:

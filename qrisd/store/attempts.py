@@ -11,7 +11,7 @@ from qrisd.store.db import Connection
 
 _COLUMNS: Final = (
     "id, payment_id, number, provider, reference, amount, status, provider_trx_id, provider_ref_no, qris_payload, "
-    "amount_paid, error, expires_at, checks, next_check_at, created_at, updated_at"
+    "amount_paid, error, expires_at, checks, next_check_at, version, created_at, updated_at"
 )
 _NAMES: Final = tuple(_COLUMNS.split(", "))
 _INSERT: Final = f"INSERT INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
@@ -23,11 +23,11 @@ def add(conn: Connection, attempt: Attempt) -> None:
     conn.execute(_INSERT, _values(attempt))
 
 
-def save(conn: Connection, attempt: Attempt) -> None:
-    """Store what can change about an attempt."""
+def save(conn: Connection, attempt: Attempt, now: datetime) -> None:
+    """Store what can change about an attempt, as of `now`."""
     conn.execute(
         "UPDATE attempts SET status = ?, provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, amount_paid = ?, "
-        "error = ?, expires_at = ?, checks = ?, next_check_at = ?, updated_at = ? WHERE id = ?",
+        "error = ?, expires_at = ?, checks = ?, next_check_at = ?, version = version + 1, updated_at = ? WHERE id = ?",
         (
             attempt.status,
             attempt.provider_trx_id,
@@ -38,7 +38,7 @@ def save(conn: Connection, attempt: Attempt) -> None:
             to_text(attempt.expires_at),
             attempt.checks,
             to_text_or_none(attempt.next_check_at),
-            to_text(attempt.updated_at),
+            to_text(now),
             attempt.id,
         ),
     )
@@ -47,6 +47,12 @@ def save(conn: Connection, attempt: Attempt) -> None:
 def get(conn: Connection, attempt_id: str) -> Attempt | None:
     row = conn.execute(f"{_SELECT} WHERE id = ?", (attempt_id,)).fetchone()
     return None if row is None else _attempt(row)
+
+
+def version(conn: Connection, attempt_id: str) -> int | None:
+    """How often the attempt has been stored."""
+    row = conn.execute("SELECT version FROM attempts WHERE id = ?", (attempt_id,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def by_number(conn: Connection, payment_id: str, number: int) -> Attempt | None:
@@ -113,6 +119,7 @@ def _values(attempt: Attempt) -> tuple[Any, ...]:
         to_text(attempt.expires_at),
         attempt.checks,
         to_text_or_none(attempt.next_check_at),
+        attempt.version,
         to_text(attempt.created_at),
         to_text(attempt.updated_at),
     )

@@ -16,16 +16,18 @@ from qrisd.store.rows import to_json
 _COLUMNS: Final = (
     "id, order_id, amount, currency, status, exception, amount_paid, amount_refunded, provider, provider_trx_id, "
     "provider_ref_no, qris_payload, expires_in, expires_at, paid_at, attempt, outlet, description, customer, "
-    "callback_url, metadata, signature_version, sequence, request_hash, created_at, updated_at"
+    "callback_url, metadata, signature_version, sequence, version, request_hash, created_at, updated_at"
 )
 _NAMES: Final = tuple(_COLUMNS.split(", "))
-_INSERT: Final = f"INSERT INTO payments ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
+_INSERT: Final = (
+    f"INSERT INTO payments ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))}) ON CONFLICT (order_id) DO NOTHING"
+)
 _SELECT: Final = f"SELECT {_COLUMNS} FROM payments"
 
 
-def add(conn: Connection, payment: Payment) -> None:
-    """Store a new payment. Raises sqlite3.IntegrityError when its id or order id exists."""
-    conn.execute(_INSERT, _values(payment))
+def add(conn: Connection, payment: Payment) -> bool:
+    """Store a new payment; False when its order id is taken."""
+    return conn.execute(_INSERT, _values(payment)).rowcount == 1
 
 
 def save(conn: Connection, payment: Payment, *, was: Status) -> None:
@@ -33,7 +35,7 @@ def save(conn: Connection, payment: Payment, *, was: Status) -> None:
     changed = conn.execute(
         "UPDATE payments SET status = ?, exception = ?, amount_paid = ?, amount_refunded = ?, provider = ?, "
         "provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, expires_at = ?, paid_at = ?, attempt = ?, "
-        "sequence = ?, updated_at = ? WHERE id = ? AND status = ?",
+        "sequence = ?, version = version + 1, updated_at = ? WHERE id = ? AND status = ?",
         (
             payment.status,
             payment.exception,
@@ -59,6 +61,12 @@ def save(conn: Connection, payment: Payment, *, was: Status) -> None:
 def get(conn: Connection, payment_id: str) -> Payment | None:
     row = conn.execute(f"{_SELECT} WHERE id = ?", (payment_id,)).fetchone()
     return None if row is None else _payment(row)
+
+
+def version(conn: Connection, payment_id: str) -> int | None:
+    """How often the payment has been stored."""
+    row = conn.execute("SELECT version FROM payments WHERE id = ?", (payment_id,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def by_order_id(conn: Connection, order_id: str) -> Payment | None:
@@ -140,6 +148,7 @@ def _values(payment: Payment) -> tuple[Any, ...]:
         to_json(payment.metadata),
         payment.signature_version,
         payment.sequence,
+        payment.version,
         payment.request_hash,
         to_text(payment.created_at),
         to_text(payment.updated_at),

@@ -122,7 +122,7 @@ async def test_an_unexpected_exception_is_a_500_without_internals_logged_once(
     assert answer.status_code == 500
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json() | {"title": "", "detail": ""} == {
-        "type": "about:blank",
+        "type": "urn:qrisd:problem:internal_error",
         "title": "",
         "status": 500,
         "detail": "",

@@ -1,6 +1,6 @@
 """Kill the real server again and again under mixed load, and check that nothing acknowledged was lost or doubled.
 
-    python -m tests.faults.campaign --kills 1000 --seed 1
+python -m tests.faults.campaign --kills 1000 --seed 1
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Load:
         self, client: httpx.AsyncClient, order: Mapping[str, Any], headers: Mapping[str, str]
     ) -> Request:
         again = lambda other: self.send_create(other, order, headers)  # noqa: E731
-        request = await self._send("create", order, lambda: client.post("/payments", json=order, headers=headers), again)
+        request = await self._send(
+            "create", order, lambda: client.post("/payments", json=order, headers=headers), again
+        )
         if request.acknowledged and request.body["status"] == "PENDING":
             self.open.append(request.body)
         elif request.status in (202, 409, 503):
@@ -162,7 +164,10 @@ class Load:
                 if not self.unanswered and not unknown:
                     return []
                 await asyncio.sleep(0.5)
-        return [f"{len(self.unanswered)} requests get no final answer", *(f"{one['order_id']}: stuck" for one in unknown)]
+        return [
+            f"{len(self.unanswered)} requests get no final answer",
+            *(f"{one['order_id']}: stuck" for one in unknown),
+        ]
 
 
 @dataclass(slots=True)

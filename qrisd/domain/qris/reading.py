@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from qrisd.domain.qris import rules, tlv
@@ -38,6 +38,15 @@ def read(text: str, *, lenient: bool = False) -> Reading:
     Strict is for what we make and show. `lenient` is for a merchant's own code: it forgives the flaws in
     `codes.LENIENT`, lists them as warnings, and answers with the text trimmed and its checksum in capitals.
     """
+    return _read(text, lenient, rules.warnings)
+
+
+def soundness(text: str) -> Reading:
+    """As lenient `read`, without looking for what is merely odd: for a code that is shown, not explained."""
+    return _read(text, True, lambda qris: ())
+
+
+def _read(text: str, lenient: bool, oddities: Callable[[Qris], Iterable[str]]) -> Reading:
     payload = text.strip(_PADDING)
     if not payload:
         return Reading(None, ("empty",), ())
@@ -50,10 +59,16 @@ def read(text: str, *, lenient: bool = False) -> Reading:
         objects = tlv.parse(payload)
     except tlv.TlvError as error:
         return _graded(None, [*found, error.code], (), lenient)
-    return _judge(payload, objects, found, lenient)
+    return _judge(payload, objects, found, lenient, oddities)
 
 
-def _judge(payload: str, objects: tlv.Objects, found: list[str], lenient: bool) -> Reading:
+def _judge(
+    payload: str,
+    objects: tlv.Objects,
+    found: list[str],
+    lenient: bool,
+    oddities: Callable[[Qris], Iterable[str]],
+) -> Reading:
     structure = list(rules.structure(objects))
     found += [code for code in structure if code not in _WARNINGS_OF_STRUCTURE]
     found += rules.frame(payload, objects)
@@ -63,7 +78,7 @@ def _judge(payload: str, objects: tlv.Objects, found: list[str], lenient: bool) 
     qris = Qris(payload, objects)
     if lenient and "crc_lowercase" in found:
         qris = _with_upper_case_crc(qris)
-    return _graded(qris, [*found, *rules.errors(qris)], [*odd, *rules.warnings(qris)], lenient)
+    return _graded(qris, [*found, *rules.errors(qris)], [*odd, *oddities(qris)], lenient)
 
 
 def _with_upper_case_crc(qris: Qris) -> Qris:

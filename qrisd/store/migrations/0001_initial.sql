@@ -25,6 +25,7 @@ CREATE TABLE payments (
     metadata          TEXT NOT NULL,
     signature_version INTEGER NOT NULL,
     sequence          INTEGER NOT NULL,
+    version           INTEGER NOT NULL,
     request_hash      TEXT NOT NULL,
     created_at        TEXT NOT NULL,
     updated_at        TEXT NOT NULL
@@ -49,6 +50,7 @@ CREATE TABLE attempts (
     expires_at      TEXT NOT NULL,
     checks          INTEGER NOT NULL,
     next_check_at   TEXT,
+    version         INTEGER NOT NULL,
     created_at      TEXT NOT NULL,
     updated_at      TEXT NOT NULL,
     UNIQUE (payment_id, number)

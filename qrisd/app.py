@@ -34,6 +34,7 @@ from qrisd.services.live import Live
 from qrisd.services.observing import Door
 from qrisd.services.payments import Payments, Terms
 from qrisd.services.provider_health import ProviderHealth
+from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
 from qrisd.services.webhooks import Webhooks
 from qrisd.store.db import Database
@@ -66,7 +67,8 @@ def build(
     db, live, metrics = Database(data_dir.database), Live(), Metrics()
     health = Health(db, clock)
     provider_health = ProviderHealth(metrics.provider_call)
-    door = Door(providers, live, base_url, metrics.changed)
+    recent = Recent()
+    door = Door(providers=providers, live=live, recent=recent, base_url=base_url, count=metrics.changed)
     watcher = Watcher(
         db=db,
         providers=providers,
@@ -81,6 +83,7 @@ def build(
         db=db,
         providers=providers,
         door=door,
+        recent=recent,
         watcher=watcher,
         terms=_terms(settings, nmids),
         clock=clock,
@@ -88,14 +91,16 @@ def build(
         note=provider_health.note,
     )
     aliases = {GENERIC_WEBHOOK: "simulator"} if "simulator" in providers else {}
-    webhooks = Webhooks(db=db, providers=providers, aliases=aliases, door=door, watcher=watcher, clock=clock)
+    webhooks = Webhooks(
+        db=db, providers=providers, aliases=aliases, door=door, recent=recent, watcher=watcher, clock=clock
+    )
     keyring = Keyring(db, settings.environment)
     watching = watch.Watch(watcher)
     scheduler = Scheduler(
         [
             Job("health", 1.0, health.tick),
             Job("watch", watch.EVERY_S, watching.run),
-            Job("changes", KEYS_FRESH_S, _notice_changes(db, keyring, live)),
+            Job("changes", KEYS_FRESH_S, _notice_changes(db, keyring, recent, live)),
             Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(db, clock).run),
         ]
     )
@@ -162,10 +167,11 @@ def _terms(settings: Settings, nmids: Mapping[str, str | None]) -> Terms:
     )
 
 
-def _notice_changes(db: Database, keyring: Keyring, live: Live) -> Callable[[], Any]:
+def _notice_changes(db: Database, keyring: Keyring, recent: Recent, live: Live) -> Callable[[], Any]:
     async def notice() -> None:
         if await db.changed_elsewhere():
             keyring.forget()
+            recent.forget()
             live.tell_all()
 
     return notice

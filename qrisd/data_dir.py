@@ -235,14 +235,15 @@ def database_problem(path: Path, *, thorough: bool = True) -> str | None:
 
 
 def _header_problem(path: Path, size: int) -> str | None:
-    """What can be said without SQLite, which would put files of its own beside a broken one."""
+    """What can be said without SQLite, which would put files of its own beside a broken one. (A write-ahead log can hide
+    an overwritten header until it is used up; whoever wrote there may have written elsewhere too.)"""
     wal = path.with_name(path.name + "-wal")
     wal_size = wal.stat().st_size if wal.exists() else 0
     with path.open("rb") as file:
         header = file.read(100)
-    if wal_size == 0 and header[:16] != _MAGIC:
+    if header[:16] != _MAGIC:
         return "is damaged"
-    if wal_size == 0 and int.from_bytes(header[68:72], "big") != migrate.APPLICATION_ID:
+    if int.from_bytes(header[68:72], "big") != migrate.APPLICATION_ID:
         return "is not a qrisd database"
     page_size = int.from_bytes(header[16:18], "big")
     page_size = 65536 if page_size == 1 else page_size

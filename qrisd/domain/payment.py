@@ -270,14 +270,15 @@ def _own(payment: Payment, attempt: Attempt) -> Attempt | Payment:
 
 
 def _with_refund(payment: Payment, seen: Observation) -> Payment:
-    if seen.status not in (Status.REFUNDED, Status.PARTIALLY_REFUNDED):
-        return payment
-    given_back = seen.amount_refunded if seen.amount_refunded is not None else payment.amount_paid
-    total = min(payment.amount_paid, max(payment.amount_refunded, given_back))
-    if total <= payment.amount_refunded:
-        return payment
-    status = Status.REFUNDED if total >= payment.amount_paid else Status.PARTIALLY_REFUNDED
-    return replace(payment, amount_refunded=total, status=status)
+    """Money given back moves a paid payment; what comes back of an underpaid one is counted and moves nothing."""
+    total = payment.amount_refunded
+    if seen.status in (Status.REFUNDED, Status.PARTIALLY_REFUNDED):
+        given_back = seen.amount_refunded if seen.amount_refunded is not None else payment.amount_paid
+        total = min(payment.amount_paid, max(total, given_back))
+    if total == 0 or payment.status not in MONEY:
+        return replace(payment, amount_refunded=total)
+    full = total >= payment.amount_paid or payment.status is Status.REFUNDED
+    return replace(payment, amount_refunded=total, status=Status.REFUNDED if full else Status.PARTIALLY_REFUNDED)
 
 
 def _move(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> Change | None:
@@ -341,7 +342,8 @@ def _change(
         return None
     events = _events(before, after)
     if after != before:
-        after = replace(after, updated_at=now, sequence=before.sequence + len(events))
+        sequence = before.sequence + len(events)
+        after = replace(after, updated_at=now, sequence=sequence, version=before.version + 1)
     return Change(
         payment=after,
         attempt=attempt,

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from qrisd.domain.errors import QrisdError
-from qrisd.store import heartbeat, payments
+from qrisd.store import attempts, heartbeat, payments
 from qrisd.store.db import Database
 
 log = structlog.get_logger()
@@ -41,14 +41,21 @@ class Health:
         self._ticked_at: float | None = None
         self._offset_s: float | None = None
         self._distrust_until = 0.0
+        self._went_back = False
         self._free_bytes: int | None = None
 
     async def tick(self) -> None:
-        """Note that the scheduler lives, how the clock runs and how much room the disk has."""
+        """Note that the scheduler lives, how the clock runs and how much room the disk has.
+
+        When the clock went back, every next look lies too far ahead: all open attempts are then looked at anew."""
         now = time.monotonic()
         self._ticked_at = now
         self._watch_clock(now)
         self._watch_disk()
+        if self._went_back:
+            wall_now = self._clock()
+            await self._db.write(lambda conn: attempts.look_at_all(conn, wall_now))
+            self._went_back = False
 
     def _watch_clock(self, now: float) -> None:
         """A jump shows as a change between the wall clock and the monotonic one."""
@@ -56,6 +63,7 @@ class Health:
         before, self._offset_s = self._offset_s, offset_s
         if before is not None and abs(offset_s - before) > JUMP_S:
             self._distrust_until = now + DISTRUST_S
+            self._went_back |= offset_s < before
             log.warning("the clock jumped", by_s=round(offset_s - before))
 
     def _watch_disk(self) -> None:
@@ -66,7 +74,9 @@ class Health:
 
     def clock_is_trusted(self) -> bool:
         """False for some minutes after the clock jumped: nothing may then be closed because of the time alone."""
-        return time.monotonic() >= self._distrust_until
+        now = time.monotonic()
+        self._watch_clock(now)  # it may have jumped since the last tick
+        return now >= self._distrust_until
 
     def has_room(self) -> bool:
         """True while the disk may take another payment."""

@@ -18,6 +18,7 @@ from qrisd.domain.watching import next_check_at
 from qrisd.providers.base import Provider
 from qrisd.schemas import event_body
 from qrisd.services.live import Live
+from qrisd.services.recent import Recent
 from qrisd.store import attempts, events, payment_logs, payments, webhook_events
 from qrisd.store.db import Connection
 
@@ -39,10 +40,17 @@ class Door:
     """`record` inside a transaction, `announce` after its commit."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], live: Live, base_url: str, count: Callable[[Recorded], None]
+        self,
+        *,
+        providers: Mapping[str, Provider],
+        live: Live,
+        recent: Recent,
+        base_url: str,
+        count: Callable[[Recorded], None],
     ) -> None:
         self._providers = providers
         self._live = live
+        self._recent = recent
         self._base_url = base_url
         self._count = count
 
@@ -58,7 +66,7 @@ class Door:
         """What `seen` changes, worked out before the transaction that stores it."""
         change = apply(payment, attempt, seen, now)
         after = change.payment if change else payment
-        scheduled = self._scheduled(change.attempt if change else attempt, seen, now)
+        scheduled = self._scheduled(attempt, change.attempt if change else attempt, seen, now)
         problem = contradiction(attempt, payment.currency, seen)
         bodies = [
             event_body(event_type, sequence, after, self._base_url, now)
@@ -66,14 +74,18 @@ class Door:
         ]
         return Decision(payment, attempt, Recorded(after, scheduled, change, problem), bodies, now)
 
-    def _scheduled(self, attempt: Attempt, seen: Observation, now: datetime) -> Attempt:
+    def _scheduled(self, before: Attempt, attempt: Attempt, seen: Observation, now: datetime) -> Attempt:
         provider = self._providers.get(attempt.provider)
         polled = provider is not None and provider.capabilities.polled
         checks = attempt.checks + (seen.source is Source.LOOKUP)
-        return replace(attempt, checks=checks, next_check_at=next_check_at(attempt, polled=polled, now=now))
+        later = next_check_at(attempt, polled=polled, now=now)
+        if (attempt, checks, later) == (before, before.checks, before.next_check_at):
+            return before
+        return replace(attempt, checks=checks, next_check_at=later, version=before.version + 1)
 
     def announce(self, recorded: Recorded) -> None:
-        """After the commit: wake who waits for this payment, count the change, log one line."""
+        """After the commit: remember how things stand, wake who waits for this payment, count and log the change."""
+        self._recent.put(recorded.payment, recorded.attempt)
         if recorded.problem is not None:
             log.error("observation refused", payment=recorded.payment.id, problem=recorded.problem)
         if recorded.change is None:
@@ -114,9 +126,9 @@ class Decision:
     def store(self, conn: Connection) -> Recorded:
         """Write payment, attempt, log row and events."""
         change = self.outcome.change
-        if self.outcome.payment != self.payment:
+        if self.outcome.payment is not self.payment:
             payments.save(conn, self.outcome.payment, was=self.payment.status)
-        if self.outcome.attempt != self.attempt:
+        if self.outcome.attempt is not self.attempt:
             attempts.save(conn, self.outcome.attempt, self.now)
         if change is not None:
             payment_logs.add(conn, self.payment.id, change.log, change.log_payload, self.now)

@@ -35,6 +35,7 @@ from qrisd.domain.watching import next_check_at
 from qrisd.providers.base import Cancels, Charge, Provider
 from qrisd.schemas import CreatePayment, payment_resource
 from qrisd.services.observing import Door, Recorded, checked
+from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
 from qrisd.store import api_keys, attempts, idempotency, payment_logs, payments
 from qrisd.store.db import Connection, Database
@@ -92,6 +93,7 @@ class Payments:
         db: Database,
         providers: Mapping[str, Provider],
         door: Door,
+        recent: Recent,
         watcher: Watcher,
         terms: Terms,
         clock: Callable[[], datetime],
@@ -101,6 +103,7 @@ class Payments:
         self._db = db
         self._providers = providers
         self._door = door
+        self._recent = recent
         self._watcher = watcher
         self._terms = terms
         self._clock = clock
@@ -221,7 +224,8 @@ class Payments:
             payment_logs.add(conn, payment.id, "UNKNOWN", payload, now)
             present = attempts.get(conn, attempt.id)
             if present is not None and present.status is Status.CREATED:
-                asked_soon = replace(present, next_check_at=next_check_at(present, polled=True, now=now))
+                soon = next_check_at(present, polled=True, now=now)
+                asked_soon = replace(present, next_check_at=soon, version=present.version + 1)
                 attempts.save(conn, asked_soon, now)
             return payments.get(conn, payment.id) or payment
 
@@ -311,7 +315,9 @@ class Payments:
 
     async def get(self, payment_id: str) -> Payment:
         """The payment. Raises NotFound."""
-        payment = await self._db.read(lambda conn: payments.get(conn, payment_id))
+        payment = self._recent.payment(payment_id)
+        if payment is None:
+            payment = await self._db.read(lambda conn: payments.get(conn, payment_id))
         if payment is None:
             raise NotFound("There is no such payment.")
         return payment

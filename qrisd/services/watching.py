@@ -133,7 +133,8 @@ class Watcher:
             if present is None or present.next_check_at is None:
                 return
             later = now + timedelta(seconds=delay_s)
-            attempts.save(conn, replace(present, checks=present.checks + 1, next_check_at=later), now)
+            postponed = replace(present, checks=present.checks + 1, next_check_at=later, version=present.version + 1)
+            attempts.save(conn, postponed, now)
 
         await self._db.write(unit)
 

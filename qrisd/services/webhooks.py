@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 from qrisd.domain.errors import NotFound
 from qrisd.domain.payment import Attempt
 from qrisd.providers.base import Provider, WebhookEvent
-from qrisd.services.observing import Door, Recorded
+from qrisd.services.observing import Decision, Door, Recorded
+from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
 from qrisd.store import attempts, webhook_events
 from qrisd.store.db import Connection, Database
@@ -21,6 +22,7 @@ from qrisd.store.db import Connection, Database
 log = structlog.get_logger()
 
 UNKNOWN_ORDER = "unknown_order"
+NEEDS_A_LOOK = frozenset({UNKNOWN_ORDER, "refused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Webhooks:
         providers: Mapping[str, Provider],
         aliases: Mapping[str, str],
         door: Door,
+        recent: Recent,
         watcher: Watcher,
         clock: Callable[[], datetime],
     ) -> None:
@@ -50,6 +53,7 @@ class Webhooks:
         self._providers = providers
         self._aliases = aliases
         self._door = door
+        self._recent = recent
         self._watcher = watcher
         self._clock = clock
         self._asking: set[asyncio.Task[None]] = set()
@@ -65,15 +69,32 @@ class Webhooks:
             raise NotFound("No provider's webhooks arrive here.")
         event = provider.parse_webhook(headers, body, self._clock())
         now = self._clock()
-        received = await self._db.write(lambda conn: self._store(conn, name, event, now), then=self._after)
-        log.info("webhook", provider=name, event_id=event.event_id, outcome=received.outcome)
+        ready = self._decide(name, event, now)
+        received = await self._db.write(lambda conn: self._store(conn, name, event, ready, now), then=self._after)
+        if received.outcome in NEEDS_A_LOOK:
+            log.warning("webhook", provider=name, event_id=event.event_id, outcome=received.outcome)
         return received.outcome
 
-    def _store(self, conn: Connection, name: str, event: WebhookEvent, now: datetime) -> Received:
+    def _decide(self, name: str, event: WebhookEvent, now: datetime) -> Decision | None:
+        """What a proven event changes about a payment we have just stored; None leaves it to the transaction."""
+        known = self._recent.by_trx_id(name, event.provider_trx_id)
+        if known is None or not _tells(event):
+            return None
+        if event.reference not in (None, known.attempt.reference, known.payment.order_id):
+            return None
+        return self._door.decide(known.payment, known.attempt, event.observation, now)
+
+    def _store(
+        self, conn: Connection, name: str, event: WebhookEvent, ready: Decision | None, now: datetime
+    ) -> Received:
         if webhook_events.exists(conn, name, event.event_id):
             return Received("duplicate")
-        attempt = _attempt_of(conn, name, event)
-        received, status, problem = self._apply(conn, attempt, event, now)
+        if ready is not None and ready.is_fresh(conn):
+            attempt: Attempt | None = ready.attempt
+            received, status, problem = _judged(ready.store(conn))
+        else:
+            attempt = _attempt_of(conn, name, event)
+            received, status, problem = self._apply(conn, attempt, event, now)
         webhook_events.add(
             conn,
             id=str(uuid7()),
@@ -93,13 +114,10 @@ class Webhooks:
         """(what became of it, the stored event's status, why it is in error)"""
         if attempt is None:
             return Received(UNKNOWN_ORDER), "ERROR", UNKNOWN_ORDER
-        if not event.proven or event.observation.status is None:
-            attempts.save(conn, replace(attempt, next_check_at=now), now)
+        if not _tells(event):
+            attempts.save(conn, replace(attempt, next_check_at=now, version=attempt.version + 1), now)
             return Received("checking", ask_about=attempt.id), "PENDING", None
-        recorded = self._door.record(conn, attempt.id, event.observation, now)
-        if recorded.problem is not None:
-            return Received("refused", recorded), "ERROR", recorded.problem
-        return Received("applied", recorded), "OK", None
+        return _judged(self._door.record(conn, attempt.id, event.observation, now))
 
     def _after(self, received: Received) -> None:
         if received.recorded is not None:
@@ -113,6 +131,17 @@ class Webhooks:
         """Wait until every webhook that only hinted has led to a question."""
         while self._asking:
             await asyncio.wait(list(self._asking))
+
+
+def _tells(event: WebhookEvent) -> bool:
+    """True when the event itself settles how the attempt stands; else the provider is asked."""
+    return event.proven and event.observation.status is not None
+
+
+def _judged(recorded: Recorded) -> tuple[Received, str, str | None]:
+    if recorded.problem is not None:
+        return Received("refused", recorded), "ERROR", recorded.problem
+    return Received("applied", recorded), "OK", None
 
 
 def _attempt_of(conn: Connection, provider: str, event: WebhookEvent) -> Attempt | None:

@@ -24,10 +24,10 @@ def add(conn: Connection, attempt: Attempt) -> None:
 
 
 def save(conn: Connection, attempt: Attempt, now: datetime) -> None:
-    """Store what can change about an attempt, as of `now`."""
+    """Store what can change about an attempt, as of `now`; `attempt.version` is the new one."""
     conn.execute(
         "UPDATE attempts SET status = ?, provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, amount_paid = ?, "
-        "error = ?, expires_at = ?, checks = ?, next_check_at = ?, version = version + 1, updated_at = ? WHERE id = ?",
+        "error = ?, expires_at = ?, checks = ?, next_check_at = ?, version = ?, updated_at = ? WHERE id = ?",
         (
             attempt.status,
             attempt.provider_trx_id,
@@ -38,6 +38,7 @@ def save(conn: Connection, attempt: Attempt, now: datetime) -> None:
             to_text(attempt.expires_at),
             attempt.checks,
             to_text_or_none(attempt.next_check_at),
+            attempt.version,
             to_text(now),
             attempt.id,
         ),
@@ -94,6 +95,11 @@ def due(conn: Connection, provider: str, now: datetime, limit: int) -> list[Atte
     """At most `limit` attempts at this provider that must be looked at by now, the longest waiting first."""
     sql = f"{_SELECT} WHERE provider = ? AND next_check_at <= ? ORDER BY next_check_at LIMIT ?"
     return [_attempt(row) for row in conn.execute(sql, (provider, to_text(now), limit))]
+
+
+def look_at_all(conn: Connection, now: datetime) -> None:
+    """Make every attempt that is to be looked at later due now."""
+    conn.execute("UPDATE attempts SET next_check_at = ? WHERE next_check_at > ?", (to_text(now), to_text(now)))
 
 
 def count_unresolved(conn: Connection, created_before: datetime) -> int:

@@ -31,11 +31,12 @@ def add(conn: Connection, payment: Payment) -> bool:
 
 
 def save(conn: Connection, payment: Payment, *, was: Status) -> None:
-    """Store what can change about a payment, provided its status is still `was`; else raises WrongState."""
+    """Store what can change about a payment, provided its status is still `was` and `payment.version` is its next; else
+    raises WrongState."""
     changed = conn.execute(
         "UPDATE payments SET status = ?, exception = ?, amount_paid = ?, amount_refunded = ?, provider = ?, "
         "provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, expires_at = ?, paid_at = ?, attempt = ?, "
-        "sequence = ?, version = version + 1, updated_at = ? WHERE id = ? AND status = ?",
+        "sequence = ?, version = ?, updated_at = ? WHERE id = ? AND status = ? AND version = ? - 1",
         (
             payment.status,
             payment.exception,
@@ -49,9 +50,11 @@ def save(conn: Connection, payment: Payment, *, was: Status) -> None:
             to_text_or_none(payment.paid_at),
             payment.attempt,
             payment.sequence,
+            payment.version,
             to_text(payment.updated_at),
             payment.id,
             was,
+            payment.version,
         ),
     ).rowcount
     if changed != 1:

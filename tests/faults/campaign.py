@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ class Load:
     random: random.Random
     history: History = field(default_factory=History)
     orders: int = 0
-    unanswered: list[Callable[[], Any]] = field(default_factory=list)
+    unanswered: list[Callable[[httpx.AsyncClient], Awaitable[Any]]] = field(default_factory=list)
     open: list[dict[str, Any]] = field(default_factory=list)
 
     def client(self) -> httpx.AsyncClient:

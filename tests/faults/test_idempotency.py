@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from qrisd.services import api_keys
+from qrisd.store import api_keys as stored_keys
 from qrisd.store.db import connect
 from tests.support.installation import Installation
 
@@ -168,7 +169,7 @@ async def test_a_revoked_api_key_replays_nothing(shop: Installation) -> None:
     """ID-11"""
     first = await _create(shop, KEY)
     with closing(connect(shop.data_dir.database)) as conn:
-        api_keys.api_keys.revoke(conn, shop.rows("SELECT id FROM api_keys")[0]["id"], shop.clock())
+        stored_keys.revoke(conn, shop.rows("SELECT id FROM api_keys")[0]["id"], shop.clock())
     again = await _create(shop, KEY)
     assert (again.status_code, again.json()["code"]) == (401, "unauthorized")
     assert first.json()["id"] not in again.text

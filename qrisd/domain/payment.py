@@ -231,7 +231,8 @@ def _learn(attempt: Attempt, seen: Observation, status: Status, amount_paid: int
 
 
 def _money(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> Change | None:
-    received = (seen.amount or 0) if seen.status is Status.PAID else max(old.amount_paid, old.amount)
+    # Money that went back had arrived: what we know of, or else all that was asked.
+    received = (seen.amount or 0) if seen.status is Status.PAID else old.amount_paid or old.amount
     is_news = received > old.amount_paid
     attempt = _learn(old, seen, Status.PAID if is_news and received >= old.amount else old.status, received)
     after = _with_money(payment, old, attempt, seen, now)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from qrisd import log
 from qrisd.api.auth import Auth
 from qrisd.api.health import HealthApi
 from qrisd.api.middleware import Edge
@@ -101,6 +102,7 @@ def build(
             Job("health", 1.0, health.tick),
             Job("watch", watch.EVERY_S, watching.run),
             Job("changes", KEYS_FRESH_S, _notice_changes(db, keyring, recent, live)),
+            Job("log", 1.0, _flush_log),
             Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(db, clock).run),
         ]
     )
@@ -132,7 +134,7 @@ def build(
     return Starlette(
         routes=routes(api),
         middleware=[Middleware(Edge, observe=metrics.request)],
-        exception_handlers=_handlers(),
+        exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )
 
@@ -183,5 +185,5 @@ async def _close_when(stop: asyncio.Event | None, live: Live) -> None:
         live.close()
 
 
-def _handlers() -> dict[Any, Any]:
-    return dict(HANDLERS)
+async def _flush_log() -> None:
+    log.flush()

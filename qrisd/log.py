@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import structlog
 from pydantic_core import to_json
@@ -26,7 +26,7 @@ def configure() -> None:
             *(_people_format() if for_people else [structlog.processors.format_exc_info, _as_json]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=_to_terminal() if for_people else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr) if for_people else lambda *_: _Lines(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
@@ -37,8 +37,27 @@ def _people_format() -> list[Any]:
     return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 
 
-def _to_terminal() -> Any:
-    return structlog.PrintLoggerFactory(sys.stderr)
+class _Lines:
+    """Writes lines; what is not urgent waits for `flush()`, so that a busy server does not write each line by itself."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._write = file.write
+        self._flush = file.flush
+
+    def info(self, line: bytes) -> None:
+        self._write(line + b"\n")
+
+    def error(self, line: bytes) -> None:
+        self._write(line + b"\n")
+        self._flush()
+
+    debug = info
+    warning = exception = critical = error
+
+
+def flush() -> None:
+    """Write what waits. Called every second, and at the end by the interpreter."""
+    sys.stderr.flush()
 
 
 def _add_request_id(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

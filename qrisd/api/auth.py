@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,8 +29,8 @@ class Auth:
 
     def __init__(self, keyring: Keyring, *, per_key: str, failed_auth: str) -> None:
         self._keyring = keyring
-        # Counts, unlike a moving window, cost the same however high the limit is.
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        # One count costs the same however high the limit is, unlike a list of moments.
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._per_key = parse(per_key)
         self._failed_auth = parse(failed_auth)
 
@@ -41,7 +41,7 @@ class Auth:
 
         async def endpoint(request: Request) -> Response:
             caller = await self._caller(request)
-            await self._count(self._per_key, caller.id)
+            self._count(self._per_key, caller.id)
             if not caller.may(scope):
                 raise Forbidden(f"This API key does not have the scope {scope}.")
             return await handler(request, caller)
@@ -56,12 +56,12 @@ class Auth:
                 raise Unauthorized(MISSING)
             return await self._keyring.recognise(header[len(_SCHEME) :].strip())
         except Unauthorized:
-            await self._count(self._failed_auth, f"address {address}")
+            self._count(self._failed_auth, f"address {address}")
             raise
 
-    async def _count(self, rate: RateLimitItem, who: str) -> None:
-        if await self._limiter.hit(rate, who):
+    def _count(self, rate: RateLimitItem, who: str) -> None:
+        if self._limiter.hit(rate, who):
             return
-        window = await self._limiter.get_window_stats(rate, who)
+        window = self._limiter.get_window_stats(rate, who)
         wait_s = max(1, math.ceil(window.reset_time - time.time()))
         raise RateLimited(f"More than {rate}; wait {wait_s} s.", wait_s)

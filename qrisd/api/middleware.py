@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import structlog
-import uuid_utils.compat
+import uuid_utils
 from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,7 +44,7 @@ def body_limit_bytes(path: str) -> int:
 
 def new_request_id() -> str:
     """A request id of our own: 32 hex digits that sort by time."""
-    return uuid_utils.compat.uuid7().hex
+    return uuid_utils.uuid7().hex
 
 
 def route_template(scope: Scope) -> str:

@@ -126,9 +126,9 @@ class Decision:
     def store(self, conn: Connection) -> Recorded:
         """Write payment, attempt, log row and events."""
         change = self.outcome.change
-        if self.outcome.payment is not self.payment:
+        if self.outcome.payment.version != self.payment.version:
             payments.save(conn, self.outcome.payment, was=self.payment.status)
-        if self.outcome.attempt is not self.attempt:
+        if self.outcome.attempt.version != self.attempt.version:
             attempts.save(conn, self.outcome.attempt, self.now)
         if change is not None:
             payment_logs.add(conn, self.payment.id, change.log, change.log_payload, self.now)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 from pydantic_core import to_json
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from qrisd.domain import ids
 from qrisd.domain.errors import (

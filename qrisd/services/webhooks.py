@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from qrisd.domain.errors import NotFound
 from qrisd.domain.payment import Attempt

@@ -29,14 +29,14 @@ Not in here: `GET /payments/{id}/events`, a stream that does not end.
 
 NEW_ORDER: Final = ('pm.collectionVariables.set("orderId", "PM-" + pm.variables.replaceIn("{{$guid}}"));',)
 SIGN: Final = (
-    'const CryptoJS = require("crypto-js");',
+    'const { HmacSHA256 } = require("crypto-js");',
     'if (!pm.variables.get("webhookSecret")) { pm.execution.skipRequest(); }',
     "const timestamp = String(Math.floor(Date.now() / 1000));",
     "const body = pm.variables.replaceIn(pm.request.body.raw);",
     "pm.request.body.update(body);",
     'const secret = pm.variables.get("webhookSecret");',
     'pm.request.headers.upsert({ key: "X-Timestamp", value: timestamp });',
-    'const signature = CryptoJS.HmacSHA256(timestamp + "." + body, secret).toString();',
+    'const signature = HmacSHA256(timestamp + "." + body, secret).toString();',
     'pm.request.headers.upsert({ key: "X-Signature", value: signature });',
 )
 REMEMBER: Final = (

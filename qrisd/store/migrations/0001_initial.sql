@@ -69,7 +69,7 @@ CREATE INDEX payment_logs_by_payment ON payment_logs (payment_id, id);
 
 -- What the outside is told, with its final body, written in the transaction of the change it tells of.
 CREATE TABLE events (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         INTEGER PRIMARY KEY,
     payment_id TEXT NOT NULL REFERENCES payments (id),
     sequence   INTEGER NOT NULL,
     type       TEXT NOT NULL,

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from qrisd.store.db import connect
+from qrisd.store.verify import OFFENDERS_MAX, RULES, Finding, findings, violations
+from tests.support.installation import Installation
+
+# What a hand in the database could do, and the rule that must notice. Payment 1 is paid, 2 is open, 3 was paid after it
+# had expired, 4 was paid too little, 5 waits for its first answer.
+BREAKS = [
+    ("amount_paid", "UPDATE payments SET amount_paid = 14999 WHERE order_id = 'INV-1'"),
+    ("amount_paid", "UPDATE attempts SET amount_paid = 30000 WHERE payment_id = (SELECT id FROM payments LIMIT 1)"),
+    ("paid_status", "UPDATE payments SET status = 'PAID' WHERE order_id = 'INV-2'"),
+    ("paid_status", "UPDATE payments SET status = 'EXPIRED' WHERE order_id = 'INV-1'"),
+    ("paid_at", "UPDATE payments SET paid_at = NULL WHERE order_id = 'INV-1'"),
+    ("paid_at", "UPDATE payments SET paid_at = created_at WHERE order_id = 'INV-2'"),
+    ("attempt_paid", "UPDATE attempts SET status = 'EXPIRED' WHERE status = 'PAID'"),
+    ("attempt_paid", "UPDATE attempts SET status = 'PAID' WHERE status = 'PENDING'"),
+    ("exception", "UPDATE payments SET exception = NULL WHERE order_id = 'INV-4'"),
+    ("exception", "UPDATE payments SET exception = 'underpaid' WHERE order_id = 'INV-2'"),
+    ("exception", "UPDATE payments SET exception = 'late' WHERE order_id = 'INV-2'"),
+    ("exception", "UPDATE payments SET exception = 'overpaid' WHERE order_id = 'INV-1'"),
+    ("duplicate", "UPDATE payments SET exception = 'duplicate' WHERE order_id = 'INV-1'"),
+    ("refunds", "UPDATE payments SET amount_refunded = 15001 WHERE order_id = 'INV-1'"),
+    ("refunds", "UPDATE payments SET amount_refunded = 100 WHERE order_id = 'INV-1'"),
+    ("refunds", "UPDATE payments SET status = 'REFUNDED', amount_refunded = 100 WHERE order_id = 'INV-1'"),
+    ("refunds", "UPDATE payments SET status = 'PARTIALLY_REFUNDED' WHERE order_id = 'INV-1'"),
+    ("attempts", "UPDATE payments SET attempt = 2 WHERE order_id = 'INV-1'"),
+    ("attempts", "DELETE FROM attempts WHERE payment_id = (SELECT id FROM payments WHERE order_id = 'INV-2')"),
+    ("attempts", "UPDATE attempts SET number = 2"),
+    ("open_attempt", "UPDATE attempts SET status = 'EXPIRED' WHERE status = 'PENDING'"),
+    ("watched", "UPDATE attempts SET next_check_at = NULL WHERE status = 'CREATED'"),
+    ("watched", "UPDATE attempts SET next_check_at = NULL WHERE status = 'PENDING'"),
+    ("created_log", "DELETE FROM payment_logs WHERE event = 'CREATED'"),
+    ("attempt_log", "DELETE FROM payment_logs"),
+    ("logged_status", "UPDATE payments SET status = 'CANCELLED' WHERE order_id = 'INV-2'"),
+    ("logged_status", "DELETE FROM payment_logs WHERE event != 'CREATED'"),
+    ("moves", "UPDATE payment_logs SET payload = json_set(payload, '$.from', 'REFUNDED') WHERE event = 'QR_READY'"),
+    ("moves", "DELETE FROM payment_logs WHERE event = 'QR_READY'"),
+    ("moves", "UPDATE payment_logs SET payload = json_set(payload, '$.to', 'REFUNDED', '$.from', 'REFUNDED')"),
+    ("events", "DELETE FROM events WHERE sequence = 1"),
+    ("events", "UPDATE events SET sequence = 9 WHERE sequence = 2"),
+    ("events", "UPDATE payments SET sequence = sequence + 1"),
+    ("event_body", "UPDATE events SET body = json_set(body, '$.type', 'payment.failed')"),
+    ("event_body", "UPDATE events SET body = json_set(body, '$.data.id', 'another')"),
+    ("event_body", "UPDATE events SET body = '{'"),
+    ("paid_event", "DELETE FROM events WHERE type = 'payment.paid'"),
+    ("paid_event", "UPDATE events SET type = 'payment.paid'"),
+    ("status_event", "DELETE FROM events WHERE type = 'payment.pending'"),
+    ("exception_event", "DELETE FROM events WHERE type = 'payment.exception'"),
+    ("idempotency", "UPDATE idempotency_keys SET payment_id = 'gone'"),
+    ("webhook_done", "UPDATE webhook_events SET status = 'PENDING'"),
+    ("qr", "UPDATE payments SET qris_payload = replace(qris_payload, 'SIMULASI', 'PALSU123') WHERE status = 'PENDING'"),
+    ("qr", "UPDATE payments SET qris_payload = NULL WHERE status = 'PENDING'"),
+    ("qr", "UPDATE attempts SET amount = 15001"),
+    ("foreign_keys", "UPDATE events SET payment_id = 'gone' WHERE type = 'payment.exception' AND body LIKE '%late%'"),
+]
+
+
+@pytest.fixture
+async def busy_shop(shop: Installation) -> Installation:
+    paid = await shop.create("INV-1")
+    await shop.webhook(paid)
+    headers = {"Idempotency-Key": "once"}
+    order = {"order_id": "INV-2", "amount": 15_000}
+    assert (await shop.client.post("/payments", json=order, headers=headers)).status_code == 201
+    late = await shop.create("INV-3")
+    await shop.webhook(late, "EXPIRED")
+    await shop.webhook(late)
+    await shop.webhook(await shop.create("INV-4"), amount=14_000)
+    await shop.create("INV-5", metadata={"simulator": "lose_answer"})
+    return shop
+
+
+def checked(shop: Installation, *, later: timedelta | None = None) -> dict[str, Finding]:
+    now = None if later is None else shop.clock() + later
+    with closing(connect(shop.data_dir.database, read_only=True)) as conn:
+        return {finding.rule: finding for finding in violations(conn, now)}
+
+
+def break_in(shop: Installation, *statements: str) -> None:
+    """Change rows past every guard the database has."""
+    with closing(sqlite3.connect(shop.data_dir.database, isolation_level=None)) as conn:
+        conn.execute("PRAGMA ignore_check_constraints = ON")
+        for statement in statements:
+            assert conn.execute(statement).rowcount, "the break must change something"
+
+
+async def test_nothing_is_wrong_with_what_the_service_does_itself(busy_shop: Installation) -> None:
+    assert checked(busy_shop, later=timedelta(0)) == {}
+
+
+async def test_a_payment_with_every_turn_of_its_life_breaks_no_rule(shop: Installation) -> None:
+    refused = {"order_id": "INV-1", "amount": 15_000, "metadata": {"simulator": "wrong_qr"}}
+    assert (await shop.client.post("/payments", json=refused)).status_code == 502
+    first = await shop.create("INV-2")
+    await shop.webhook(first, "EXPIRED")
+    renewed = (await shop.client.post(f"/payments/{first['id']}/renew")).json()
+    await shop.webhook(first, amount=14_000)
+    await shop.webhook(renewed)
+    await shop.webhook(first)
+    await shop.webhook(renewed, "REFUNDED", amount=5_000)
+    await shop.webhook(renewed, "REFUNDED", amount=30_000)
+    await shop.client.post(f"/payments/{(await shop.create('INV-3'))['id']}/cancel")
+    again = await shop.create("INV-4")
+    await shop.client.post(f"/payments/{again['id']}/renew")
+    assert checked(shop, later=timedelta(0)) == {}
+
+
+@pytest.mark.parametrize(("rule", "statement"), BREAKS)
+async def test_a_break_is_noticed_by_its_rule(busy_shop: Installation, rule: str, statement: str) -> None:
+    break_in(busy_shop, statement)
+    assert rule in checked(busy_shop)
+
+
+def test_every_rule_is_seen_to_fail_here() -> None:
+    warnings = {rule.name for rule in RULES if rule.is_warning}
+    assert warnings == {"unknown_outcome", "webhook_waiting"}
+    assert {rule.name for rule in RULES} - warnings <= {rule for rule, _ in BREAKS}
+
+
+async def test_what_waits_for_an_hour_is_a_warning(busy_shop: Installation) -> None:
+    break_in(busy_shop, "UPDATE webhook_events SET status = 'PENDING', processed_at = NULL")
+    assert checked(busy_shop, later=timedelta(minutes=59)) == {}
+    found = checked(busy_shop, later=timedelta(minutes=61))
+    assert set(found) == {"unknown_outcome", "webhook_waiting"}
+    assert all(finding.is_warning for finding in found.values())
+
+
+async def test_the_offender_is_named(busy_shop: Installation) -> None:
+    break_in(busy_shop, "UPDATE payments SET paid_at = NULL WHERE order_id = 'INV-1'")
+    payment = busy_shop.rows("SELECT id FROM payments WHERE order_id = 'INV-1'")[0]["id"]
+    assert checked(busy_shop)["paid_at"].offenders == (payment,)
+
+
+async def test_offenders_are_counted_up_to_a_limit(shop: Installation) -> None:
+    for number in range(OFFENDERS_MAX + 1):
+        await shop.create(f"INV-{number}")
+    break_in(shop, "UPDATE payments SET sequence = 7")
+    assert len(checked(shop)["events"].offenders) == OFFENDERS_MAX
+
+
+async def test_unreadable_rows_are_an_offence_and_not_a_crash(busy_shop: Installation) -> None:
+    break_in(busy_shop, "UPDATE payment_logs SET payload = '{'")
+    assert checked(busy_shop)["moves"].offenders == ("cannot be checked: malformed JSON",)
+
+
+async def test_damaged_pages_are_found(busy_shop: Installation) -> None:
+    with closing(connect(busy_shop.data_dir.database)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        root = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'settlements'").fetchone()[0]
+    with busy_shop.data_dir.database.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    assert "pages" in checked(busy_shop)
+
+
+async def test_the_check_reads_one_moment_while_the_shop_goes_on(busy_shop: Installation) -> None:
+    with closing(connect(busy_shop.data_dir.database, read_only=True)) as conn:
+        checks = findings(conn, None)
+        before = next(checks)
+        break_in(busy_shop, "UPDATE payments SET sequence = 7")
+        assert not any(finding.offenders for finding in [before, *checks])
+        assert violations(conn)

@@ -29,7 +29,7 @@ _BLOCKED_CODES: Final = frozenset(
 )
 _MAGIC: Final = b"SQLite format 3\0"
 # A command that looks whether a server runs holds the lock for an instant; a server outlasts that.
-_CLAIM_TRIES: Final = 5
+_CLAIM_TRIES: Final = 1
 _CLAIM_PAUSE_S: Final = 0.05
 
 
@@ -252,12 +252,19 @@ def _header_problem(path: Path, size: int) -> str | None:
 
 
 def _content_problem(path: Path, whole: bool) -> str | None:
-    with closing(connect(path, read_only=True)) as conn:
+    with closing(_look_into(path)) as conn:
         if conn.execute("PRAGMA application_id").fetchone()[0] != migrate.APPLICATION_ID:
             return "is not a qrisd database"
         if whole and conn.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             return "is damaged"
     return None
+
+
+def _look_into(path: Path) -> sqlite3.Connection:
+    """A read-only connection that leaves no files of its own beside a database nobody else has open."""
+    if any(sidecar.exists() for sidecar in _sidecars(path)):
+        return connect(path, read_only=True)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def refuse_backup(path: Path) -> None:

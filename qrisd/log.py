@@ -38,7 +38,7 @@ def _people_format() -> list[Any]:
 
 
 class _Lines:
-    """Writes lines; what is not urgent waits for `flush()`, so that a busy server does not write each line by itself."""
+    """Writes lines; what is not urgent waits for `flush()`, so that a busy server does not write them one by one."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._write = file.write

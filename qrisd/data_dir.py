@@ -29,7 +29,7 @@ _BLOCKED_CODES: Final = frozenset(
 )
 _MAGIC: Final = b"SQLite format 3\0"
 # A command that looks whether a server runs holds the lock for an instant; a server outlasts that.
-_CLAIM_TRIES: Final = 1
+_CLAIM_TRIES: Final = 5
 _CLAIM_PAUSE_S: Final = 0.05
 
 

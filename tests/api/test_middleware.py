@@ -128,6 +128,7 @@ async def test_an_unexpected_exception_is_a_500_without_internals_logged_once(
         "status": 500,
         "detail": "",
         "code": "internal_error",
+        "request_id": "r1",
     }
     assert "secret" not in answer.text
     assert [line["event"] for line in lines] == ["request_failed", "request"]

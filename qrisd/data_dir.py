@@ -235,8 +235,8 @@ def database_problem(path: Path, *, thorough: bool = True) -> str | None:
 
 
 def _header_problem(path: Path, size: int) -> str | None:
-    """What can be said without SQLite, which would put files of its own beside a broken one. (A write-ahead log can hide
-    an overwritten header until it is used up; whoever wrote there may have written elsewhere too.)"""
+    """What the first bytes say. (A write-ahead log would hide an overwritten header from SQLite for a while, but
+    whoever wrote there may have written elsewhere too.)"""
     wal = path.with_name(path.name + "-wal")
     wal_size = wal.stat().st_size if wal.exists() else 0
     with path.open("rb") as file:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,15 +31,56 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefundOrder:
+    """Money to give back for one attempt. `reference` is ours, as `Charge.reference` is, and the same each time the same
+    refund is asked for; `amount` and `refunded_before` (what was given back earlier) are whole rupiah."""
+
+    reference: str
+    amount: int
+    refunded_before: int = 0
+    reason: str = "requested by the customer"
+
+
+class RefundStatus(StrEnum):
+    """How one refund stands at the provider."""
+
+    PENDING = "PENDING"  # accepted there, the money is on its way
+    DONE = "DONE"
+    REFUSED = "REFUSED"  # nothing was given back and nothing will be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundObservation:
+    """What a provider says of one refund. `absent` means it has no such refund; `status` None that it names a state we
+    do not know. `amount` is what it gives back, whole rupiah."""
+
+    status: RefundStatus | None = None
+    absent: bool = False
+    amount: int | None = None
+    provider_refund_id: str | None = None
+    provider_ref_no: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a provider can do, as data. Durations are seconds, amounts whole rupiah."""
 
+    # False when the QR lives as long as the provider likes, whatever we ask.
+    settable_expiry: bool = True
     min_expires_in: int = 60
     max_expires_in: int = 604_800
     min_amount: int = 1
     max_amount: int = 10_000_000
     cancel: bool = False
+    refund: bool = False
+    partial_refund: bool = False
+    refund_window_days: int | None = None
+    # When refunds are refused, such as "23:55-06:00 WIB".
+    refund_blackout: str | None = None
     lookup: bool = True
+    # The provider's own codes after which the same call may simply be repeated.
+    retry_codes: tuple[str, ...] = ()
     # False when the provider tells us of a payment only by looking: then open QRs are not polled.
     polled: bool = True
     # True when the webhook's proof covers the status; otherwise it is a hint and the provider is asked.
@@ -110,6 +152,20 @@ class Cancels(Protocol):
     async def cancel_qr(self, attempt: Attempt) -> Observation:
         """Close it. Answers CANCELLED or EXPIRED, or whatever the provider says it is now (PAID, say); absent=True when
         there is no such charge. Raises as `fetch_status` does."""
+        ...
+
+
+@runtime_checkable
+class Refunds(Protocol):
+    """A provider that can give money back."""
+
+    async def refund(self, attempt: Attempt, order: RefundOrder) -> RefundObservation:
+        """Give back. A refusal is an answer (REFUSED with `detail`); ProviderUncertain means it may have happened and
+        only `fetch_refund` may settle it. Raises as `create_qr` does otherwise."""
+        ...
+
+    async def fetch_refund(self, attempt: Attempt, order: RefundOrder) -> RefundObservation:
+        """Ask how a refund stands. Raises as `fetch_status` does."""
         ...
 
 

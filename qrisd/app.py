@@ -30,11 +30,12 @@ from qrisd.providers.base import Provider, ProviderSettings
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.registry import Toolbox, make
 from qrisd.services.api_keys import Keyring
+from qrisd.services.calling import ProviderCalls
+from qrisd.services.circuits import Circuits
 from qrisd.services.health import Health
 from qrisd.services.live import Live
 from qrisd.services.observing import Door
 from qrisd.services.payments import Payments, Terms
-from qrisd.services.provider_health import ProviderHealth
 from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
 from qrisd.services.webhooks import Webhooks
@@ -67,7 +68,8 @@ def build(
     nmids = {name: one.nmid for name, one in chosen.items()}
     db, live, metrics = Database(data_dir.database), Live(), Metrics()
     health = Health(db, clock)
-    provider_health = ProviderHealth(metrics.provider_call)
+    circuits = Circuits(providers, metrics.provider_call)
+    calls = ProviderCalls(circuits)
     recent = Recent()
     door = Door(providers=providers, live=live, recent=recent, base_url=base_url, count=metrics.changed)
     watcher = Watcher(
@@ -78,7 +80,7 @@ def build(
         longest_call_s=max((one.timeout for one in chosen.values()), default=0.0),
         clock=clock,
         clock_is_trusted=health.clock_is_trusted,
-        note=provider_health.note,
+        calls=calls,
     )
     payments = Payments(
         db=db,
@@ -89,7 +91,7 @@ def build(
         terms=_terms(settings, nmids),
         clock=clock,
         has_room=health.has_room,
-        note=provider_health.note,
+        calls=calls,
     )
     aliases = {GENERIC_WEBHOOK: "simulator"} if "simulator" in providers else {}
     webhooks = Webhooks(
@@ -110,9 +112,9 @@ def build(
     api = Api(
         auth=Auth(keyring, per_key=settings.rate_limit.per_key, failed_auth=settings.rate_limit.failed_auth),
         payments=PaymentsApi(service=payments, db=db, live=live, base_url=base_url, zone=zone),
-        providers=ProvidersApi(providers, {name: one.type or name for name, one in chosen.items()}, provider_health),
+        providers=ProvidersApi(providers, {name: one.type or name for name, one in chosen.items()}, circuits),
         webhooks=WebhooksApi(webhooks, metrics.webhook),
-        health=HealthApi(health, scheduler, metrics),
+        health=HealthApi(health, scheduler, circuits, metrics),
     )
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from qrisd.jobs.scheduler import Record
+from qrisd.services.circuits import State
 from qrisd.services.observing import Recorded
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -43,6 +44,9 @@ class Metrics:
         self._calls = Counter(
             "qrisd_provider_calls_total", "Calls to providers", ["provider", "verb", "outcome"], registry=self.registry
         )
+        self._circuit_closed = Gauge(
+            "qrisd_provider_circuit_closed", "1 while a provider answers", ["provider"], registry=self.registry
+        )
         self._job_runs = Gauge("qrisd_job_runs", "Runs of a job", ["job"], registry=self.registry)
         self._job_failures = Gauge("qrisd_job_failures", "Failed runs of a job", ["job"], registry=self.registry)
         self._job_success = Gauge(
@@ -67,8 +71,10 @@ class Metrics:
     def provider_call(self, provider: str, verb: str, outcome: str) -> None:
         self._calls.labels(provider, verb, outcome).inc()
 
-    def text(self, jobs: Mapping[str, Record]) -> bytes:
-        """The exposition format, with how the jobs stand now."""
+    def text(self, jobs: Mapping[str, Record], circuits: Mapping[str, State]) -> bytes:
+        """The exposition format, with how the jobs and the providers' circuits stand now."""
+        for provider, state in circuits.items():
+            self._circuit_closed.labels(provider).set(state == "closed")
         for name, record in jobs.items():
             self._job_runs.labels(name).set(record.runs)
             self._job_failures.labels(name).set(record.failures)

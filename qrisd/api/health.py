@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd.jobs.scheduler import Scheduler
 from qrisd.metrics import CONTENT_TYPE, Metrics
+from qrisd.services.circuits import Circuits
 from qrisd.services.health import Health
 
 
 class HealthApi:
-    def __init__(self, health: Health, scheduler: Scheduler, metrics: Metrics) -> None:
+    def __init__(self, health: Health, scheduler: Scheduler, circuits: Circuits, metrics: Metrics) -> None:
         self._health = health
         self._scheduler = scheduler
+        self._circuits = circuits
         self._metrics = metrics
 
     async def live(self, request: Request) -> Response:
@@ -26,8 +30,16 @@ class HealthApi:
             name: {"runs": record.runs, "failures": record.failures, "failing": record.failures_in_a_row > 0}
             for name, record in self._scheduler.records.items()
         }
-        body = {"status": "not ready" if problems else "ready", "problems": problems, "jobs": jobs}
+        body = {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "jobs": jobs,
+            "providers": self._circuits.states(),
+        }
+        body["providers"] = self._circuits.states()
         return Response(to_json(body), 503 if problems else 200, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
-        return Response(self._metrics.text(self._scheduler.records), headers={"Content-Type": CONTENT_TYPE})
+        return Response(
+            self._metrics.text(self._scheduler.records, self._circuits.states()), headers={"Content-Type": CONTENT_TYPE}
+        )

@@ -12,14 +12,14 @@ from starlette.responses import Response
 from qrisd.api.requests import read_query
 from qrisd.providers.base import Provider
 from qrisd.services.api_keys import Caller
-from qrisd.services.provider_health import ProviderHealth
+from qrisd.services.circuits import Circuits
 
 
 class ProvidersApi:
-    def __init__(self, providers: Mapping[str, Provider], types: Mapping[str, str], health: ProviderHealth) -> None:
+    def __init__(self, providers: Mapping[str, Provider], types: Mapping[str, str], circuits: Circuits) -> None:
         self._providers = providers
         self._types = types
-        self._health = health
+        self._circuits = circuits
 
     async def find(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
@@ -27,7 +27,8 @@ class ProvidersApi:
             {
                 "name": name,
                 "type": self._types[name],
-                "healthy": self._health.is_healthy(name),
+                "healthy": self._circuits.state(name) == "closed",
+                "circuit": self._circuits.state(name),
                 "capabilities": asdict(provider.capabilities),
             }
             for name, provider in self._providers.items()

@@ -92,13 +92,17 @@ class DatabaseUnusable(QrisdError):
 class ProviderError(QrisdError):
     """A provider did not do what was asked.
 
-    `provider` is its configured name, `provider_code` its own code if it gave one. The text holds no secrets.
+    `provider` is its configured name, `provider_code` its own code if it gave one, `retry_after_s` how long it asked us
+    to wait. The text holds no secrets.
     """
 
-    def __init__(self, provider: str, message: str, provider_code: str | None = None) -> None:
+    def __init__(
+        self, provider: str, message: str, provider_code: str | None = None, *, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.provider = provider
         self.provider_code = provider_code
+        self.retry_after_s = retry_after_s
 
 
 class ProviderRejected(ProviderError):

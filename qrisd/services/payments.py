@@ -31,9 +31,11 @@ from qrisd.domain.errors import (
     WrongState,
 )
 from qrisd.domain.payment import OPEN, Attempt, Observation, Payment, Source, Status
+from qrisd.domain.routing import route
 from qrisd.domain.watching import next_check_at
 from qrisd.providers.base import Cancels, Charge, Provider
 from qrisd.schemas import CreatePayment, payment_resource
+from qrisd.services.calling import ProviderCalls
 from qrisd.services.observing import Door, Recorded, checked
 from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
@@ -98,7 +100,7 @@ class Payments:
         terms: Terms,
         clock: Callable[[], datetime],
         has_room: Callable[[], bool],
-        note: Callable[[str, str, Exception | None], None],
+        calls: ProviderCalls,
     ) -> None:
         self._db = db
         self._providers = providers
@@ -108,14 +110,13 @@ class Payments:
         self._terms = terms
         self._clock = clock
         self._has_room = has_room
-        self._note = note
+        self._calls = calls
         self._running: dict[str, asyncio.Future[None]] = {}
 
     async def create(self, order: CreatePayment, key: Key) -> Answer:
         """Make the payment and its QR, or answer a repetition. A provider's trouble is raised as ProviderError; an
         unknown outcome is an answer (202), never an error."""
-        names = self._route(order)
-        self._check_terms(order, names[0])
+        names = self._able(order, self._route(order))
         if not self._has_room():
             raise StorageUnavailable("The disk is nearly full: no new payments are taken until there is room again.")
         now = self._clock()
@@ -205,15 +206,8 @@ class Payments:
             description=payment.description,
             metadata=payment.metadata,
         )
-        try:
-            seen = await self._providers[attempt.provider].create_qr(charge)
-            self._note(attempt.provider, "create_qr", None)
-        except ProviderError as error:
-            self._note(attempt.provider, "create_qr", error)
-            raise
-        except Exception as error:
-            log.exception("provider adapter failed", provider=attempt.provider, payment=payment.id)
-            raise ProviderUncertain(attempt.provider, "The provider's answer could not be understood.") from error
+        provider = self._providers[attempt.provider]
+        seen = await self._calls.make(provider.name, "create_qr", provider.create_qr(charge))
         return checked(seen, attempt, self._terms.nmids.get(attempt.provider))
 
     async def _unknown(self, payment: Payment, attempt: Attempt, error: ProviderUncertain) -> Payment:
@@ -302,7 +296,7 @@ class Payments:
         provider = self._providers.get(attempt.provider)
         if not isinstance(provider, Cancels):
             return Observation(source=Source.MERCHANT, status=Status.CANCELLED)
-        return await provider.cancel_qr(attempt)
+        return await self._calls.make(provider.name, "cancel_qr", provider.cancel_qr(attempt))
 
     async def check(self, payment_id: str) -> Payment:
         """Ask the provider now about every attempt that may still bring money, and return the payment."""
@@ -347,13 +341,20 @@ class Payments:
         return await self._db.write(unit, then=self._door.announce)
 
     def _route(self, order: CreatePayment) -> tuple[str, ...]:
-        names = (order.provider,) if order.provider is not None else self._terms.order
+        names = route(self._terms.order, order.provider, self._calls.is_resting)
         if names[0] not in self._providers:
             known = ", ".join(self._providers)
             raise Invalid(FieldError("provider", f"There is no provider {names[0]!r} here; choose one of: {known}."))
         return names
 
-    def _check_terms(self, order: CreatePayment, name: str) -> None:
+    def _able(self, order: CreatePayment, names: Sequence[str]) -> Sequence[str]:
+        """Those of `names` that can take this order. Raises Invalid, saying what the first one takes, when none can."""
+        able = [name for name in names if not self._misfits(order, name)]
+        if not able:
+            raise Invalid(*self._misfits(order, names[0]))
+        return able
+
+    def _misfits(self, order: CreatePayment, name: str) -> list[FieldError]:
         can = self._providers[name].capabilities
         largest, smallest = min(self._terms.max_amount, can.max_amount), can.min_amount
         problems = []
@@ -363,8 +364,7 @@ class Payments:
         if not can.min_expires_in <= expires_in <= can.max_expires_in:
             text = f"{name} takes {can.min_expires_in} to {can.max_expires_in} seconds."
             problems.append(FieldError("expires_in", text))
-        if problems:
-            raise Invalid(*problems)
+        return problems
 
     def _draft(self, order: CreatePayment, provider: str, now: datetime) -> Payment:
         expires_in = order.expires_in or self._terms.expires_in

@@ -16,6 +16,7 @@ from qrisd.domain.errors import ProviderError, ProviderUncertain
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.domain.watching import UNKNOWN_DELAYS_S, never_arrived
 from qrisd.providers.base import Cancels, Provider
+from qrisd.services.calling import ProviderCalls
 from qrisd.services.observing import Door, Recorded, checked, settle_webhooks
 from qrisd.store import attempts, payments
 from qrisd.store.db import Connection, Database
@@ -40,7 +41,7 @@ class Watcher:
         longest_call_s: float,
         clock: Callable[[], datetime],
         clock_is_trusted: Callable[[], bool],
-        note: Callable[[str, str, Exception | None], None],
+        calls: ProviderCalls,
     ) -> None:
         self._db = db
         self._providers = providers
@@ -49,7 +50,7 @@ class Watcher:
         self.longest_call_s = longest_call_s
         self._clock = clock
         self._clock_is_trusted = clock_is_trusted
-        self._note = note
+        self._calls = calls
         self._looks: dict[str, asyncio.Task[Recorded]] = {}
         self._looked_at: dict[str, float] = {}
 
@@ -112,15 +113,7 @@ class Watcher:
         provider = self._providers.get(attempt.provider)
         if provider is None:
             raise ProviderUncertain(attempt.provider, f"Provider {attempt.provider} is no longer configured.")
-        try:
-            seen = await provider.fetch_status(attempt)
-            self._note(attempt.provider, "fetch_status", None)
-        except ProviderError as error:
-            self._note(attempt.provider, "fetch_status", error)
-            raise
-        except Exception as error:
-            log.exception("provider adapter failed", provider=attempt.provider, attempt=attempt.id)
-            raise ProviderUncertain(attempt.provider, "The provider's answer could not be understood.") from error
+        seen = await self._calls.make(attempt.provider, "fetch_status", provider.fetch_status(attempt))
         return checked(seen, attempt, self._nmids.get(attempt.provider))
 
     async def _postpone(self, attempt: Attempt) -> None:
@@ -151,7 +144,8 @@ class Watcher:
         over = Observation(source=Source.CLOCK, status=Status.EXPIRED)
         if seen.status is Status.PENDING and isinstance(provider, Cancels):
             try:
-                closed = await provider.cancel_qr(recorded.attempt)
+                closing = provider.cancel_qr(recorded.attempt)
+                closed = await self._calls.make(provider.name, "cancel_qr", closing)
             except ProviderError as error:
                 log.warning("QR not closed", provider=error.provider, attempt=recorded.attempt.id, why=str(error))
                 return recorded

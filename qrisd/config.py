@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Final, Literal
@@ -12,7 +14,18 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from dotenv.parser import parse_stream
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,8 +40,12 @@ from qrisd.providers.simulator import SimulatorSettings
 
 ENV_PREFIX: Final = "QRISD_"
 DEFAULT_FILE: Final = Path("qrisd.toml")
+DOTENV: Final = Path(".env")
 UNKNOWN_SETTING: Final = "there is no such setting; see docs/configuration.md, or remove it"
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+# A provider's name stands in its webhooks' address and in the names of environment variables.
+PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+GENERIC_WEBHOOK: Final = "qris"
 
 
 def _zone(name: str) -> str:
@@ -50,10 +67,21 @@ def _rate(text: str) -> str:
     from limits import parse
 
     try:
-        parse(text)
+        usable = parse(text).amount > 0
     except ValueError:
-        raise ValueError('is no rate; use something like "6000/minute" or "50/second"') from None
+        usable = False
+    if not usable:
+        raise ValueError('is no rate; use something like "6000/minute" or "50/second"')
     return text
+
+
+def _names(value: Any) -> Any:
+    """A list in an environment variable: "midtrans, simulator" or ["midtrans", "simulator"]."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 class Section(BaseModel):
@@ -72,7 +100,9 @@ class PaymentSettings(Section):
 class RoutingSettings(Section):
     """`[routing]`"""
 
-    order: tuple[str, ...] = Field((), description="Providers to try, first to last; default_provider when empty.")
+    order: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        (), description="Providers to try, first to last; default_provider when empty."
+    )
 
 
 class ReconcileSettings(Section):
@@ -104,6 +134,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
+        enable_decoding=False,  # text from the environment stays text: a secret may look like a number or like JSON
         extra="ignore",  # what is unknown at the top is named by load()
         frozen=True,
         hide_input_in_errors=True,
@@ -131,12 +162,14 @@ class Settings(BaseSettings):
     rate_limit: RateLimitSettings = RateLimitSettings()
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict, description="One table per provider.")
 
-    @model_validator(mode="after")
-    def _check_providers(self) -> Settings:
-        problems = list(_provider_problems(self))
+    @field_validator("providers")
+    @classmethod
+    def _check_providers(cls, tables: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        """Judged as a field, so that it is in the same listing as what is wrong elsewhere."""
+        problems = _provider_problems(tables, info.data)
         if problems:
             raise ProviderProblems(problems)
-        return self
+        return tables
 
     @classmethod
     def settings_customise_sources(
@@ -169,39 +202,51 @@ class Settings(BaseSettings):
 
     def provider_settings(self) -> dict[str, ProviderSettings]:
         """The providers that are on, by name: those with credentials, and outside `live` the simulator."""
-        tables = dict(self.providers)
-        if self.environment == "test":
-            tables = {"simulator": {}, **tables}
-        read = {name: _read_provider(name, table) for name, table in tables.items()}
-        wanted = {name: one for name, one in read.items() if one.configured}
-        if self.environment == "live":
-            wanted = {name: one for name, one in wanted.items() if not isinstance(one, SimulatorSettings)}
-        return wanted
+        return _providers_on(self.providers, self.environment)
+
+
+def _providers_on(tables: Mapping[str, Mapping[str, Any]], environment: str) -> dict[str, ProviderSettings]:
+    if environment == "test":
+        tables = {"simulator": {}, **tables}
+    wanted = {name: one for name, table in tables.items() if (one := _read_provider(name, table)).configured}
+    if environment == "live":
+        wanted = {name: one for name, one in wanted.items() if not isinstance(one, SimulatorSettings)}
+    return wanted
 
 
 def _read_provider(name: str, table: Mapping[str, Any]) -> ProviderSettings:
     return SETTINGS[table.get("type") or name].model_validate(dict(table))
 
 
-def _provider_problems(settings: Settings) -> list[tuple[str, str]]:
-    problems: list[tuple[str, str]] = []
-    for name, table in settings.providers.items():
-        problems += _table_problems(name, table, settings.environment)
-    if problems:
+def _provider_problems(tables: Mapping[str, Mapping[str, Any]], others: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with `tables`, and with the providers that the `others`, the settings that are right, name."""
+    environment = others.get("environment", "test")
+    problems = [problem for name, table in tables.items() for problem in _table_problems(name, table, environment)]
+    if problems or "environment" not in others:
         return problems
-    on = settings.provider_settings()
-    for setting, name in [("default_provider", settings.default_provider)] + [
-        ("routing.order", name) for name in settings.routing.order
-    ]:
-        if name not in on:
-            known = ", ".join(on) or "none yet"
-            problems.append(
-                (setting, f"{name} is not a provider that is on ({known}). Configure it under providers.{name}")
-            )
-    return problems
+    on = _providers_on(tables, environment)
+    return [(setting, _how_to_use(name, on, environment)) for setting, name in _named(others) if name not in on]
+
+
+def _named(others: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """(setting, the provider it names); where there is an order, the default is not asked for."""
+    order = others["routing"].order if "routing" in others else ()
+    for name in order:
+        yield "routing.order", name
+    if not order and "default_provider" in others:
+        yield "default_provider", others["default_provider"]
+
+
+def _how_to_use(name: str, on: Iterable[str], environment: str) -> str:
+    if name == "simulator" and environment == "live":
+        return "the simulator is off in live. Name a provider that takes real money, and configure it under providers"
+    known = ", ".join(on) or "none yet"
+    return f"{name} is not a provider that is on ({known}). Set its credentials under providers.{name}"
 
 
 def _table_problems(name: str, table: Mapping[str, Any], environment: str) -> list[tuple[str, str]]:
+    if not PROVIDER_NAME.fullmatch(name) or name == GENERIC_WEBHOOK:
+        return [(f"providers.{name}", 'is no name for a provider; use small letters, digits, _ and -, and not "qris"')]
     kind = table.get("type") or name
     if kind not in SETTINGS:
         return [(f"providers.{name}.type", f"there is no provider type {kind!r}; the types are {', '.join(SETTINGS)}")]
@@ -215,8 +260,9 @@ def _table_problems(name: str, table: Mapping[str, Any], environment: str) -> li
 def _address_problems(read: ProviderSettings, environment: str) -> list[str]:
     if read.base_url is None:
         return []
-    parts = urlsplit(read.base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(_http_url(read.base_url))
+    except ValueError:
         return ["is no web address; use something like https://api.provider.example"]
     if parts.scheme == "http" and environment == "live":
         return ["must be https:// in live: keys and money must not travel in the clear"]
@@ -230,39 +276,57 @@ def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> 
 
     Raises SettingsError listing every problem and what to do about each."""
     file = config or DEFAULT_FILE
+    unreadable = _toml_problems(file, required=config is not None) + _dotenv_problems()
+    if unreadable:
+        raise SettingsError(_listing(unreadable))
 
     class Loaded(Settings):
-        model_config = SettingsConfigDict(toml_file=file, env_file=".env")
+        model_config = SettingsConfigDict(toml_file=file, env_file=DOTENV)
 
-    problems = _file_problems(file, required=config is not None) or _unknown_names(file)
+    problems = _unknown_names(file)
     try:
         settings = Loaded(**{key: value for key, value in (flags or {}).items() if value is not None})
     except ValidationError as error:
         problems += _problems_of(error)
-    except (TOMLDecodeError, UnicodeDecodeError):
-        pass  # already in the listing
     if problems:
         raise SettingsError(_listing(problems))
     return settings
 
 
-def _file_problems(file: Path, *, required: bool) -> list[tuple[str, str]]:
+def _toml_problems(file: Path, *, required: bool) -> list[tuple[str, str]]:
     try:
         tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         return [(str(file), "there is no such file; give --config the path of a toml file")] if required else []
-    except (TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
         return [(str(file), f"cannot be read as TOML: {error}")]
+    except OSError as error:
+        return [(str(file), f"cannot be read: {error.strerror}")]
     return []
+
+
+def _dotenv_problems() -> list[tuple[str, str]]:
+    try:
+        with DOTENV.open(encoding="utf-8") as file:
+            return [
+                (str(DOTENV), f"line {one.original.line} cannot be read; write NAME=value, or NAME='value' with quotes")
+                for one in parse_stream(file)
+                if one.error
+            ]
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        return [(str(DOTENV), "is no UTF-8 text; save it as UTF-8")]
+    except OSError as error:
+        return [(str(DOTENV), f"cannot be read: {error.strerror}")]
 
 
 def _unknown_names(file: Path) -> list[tuple[str, str]]:
     """Names like QRISD_PROT, or tables like [provider], which would otherwise be passed over in silence."""
     known = set(Settings.model_fields)
     tables = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-    variables = [
-        name for name in dict.fromkeys([*os.environ, *dotenv_values(".env")]) if name.upper().startswith(ENV_PREFIX)
-    ]
+    in_dotenv = dotenv_values(DOTENV, interpolate=False)
+    variables = [name for name in dict.fromkeys([*os.environ, *in_dotenv]) if name.upper().startswith(ENV_PREFIX)]
     wrong = [name for name in tables if name not in known]
     wrong += [name for name in variables if name[len(ENV_PREFIX) :].split("__")[0].lower() not in known]
     return [(name, UNKNOWN_SETTING) for name in wrong]
@@ -282,7 +346,9 @@ def _problems_of(error: ValidationError) -> list[tuple[str, str]]:
 def _advice(kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         return UNKNOWN_SETTING
-    return message.removeprefix("Value error, ")
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return "is a table, not a value; see docs/configuration.md"
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def _listing(problems: list[tuple[str, str]]) -> str:

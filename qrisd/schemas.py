@@ -119,6 +119,16 @@ class CreatePayment(Body):
         return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+class ConfirmPayment(Body):
+    """`POST /payments/{id}/confirm`: a named person says that the money came."""
+
+    amount: Rupiah = Field(ge=1, description="The rupiah that came, as the merchant's own app or bank shows it.")
+    confirmed_by: Annotated[Text, StringConstraints(min_length=1, max_length=100)] = Field(description="Who says so.")
+    provider_ref_no: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        None, description="The reference number on the payer's receipt."
+    )
+
+
 def payment_resource(payment: Payment, base_url: str) -> dict[str, Any]:
     """The payment as the API shows it. `base_url` has no final slash."""
     address = f"{base_url}/payments/{payment.id}"
@@ -127,6 +137,7 @@ def payment_resource(payment: Payment, base_url: str) -> dict[str, Any]:
         "id": payment.id,
         "order_id": payment.order_id,
         "amount": payment.amount,
+        "amount_due": payment.amount_due,
         "currency": payment.currency,
         "status": payment.status.value,
         "exception": payment.exception,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response

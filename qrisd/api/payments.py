@@ -22,7 +22,7 @@ from qrisd.domain import business_day
 from qrisd.domain.errors import NotFound
 from qrisd.domain.payment import Payment, Status
 from qrisd.domain.times import to_text
-from qrisd.schemas import CreatePayment, payment_resource
+from qrisd.schemas import ConfirmPayment, CreatePayment, payment_resource
 from qrisd.services.api_keys import Caller
 from qrisd.services.live import Live
 from qrisd.services.payments import Answer, Key, Payments
@@ -146,6 +146,10 @@ class PaymentsApi:
 
     async def renew(self, request: Request, caller: Caller) -> Response:
         return await self._done(request, self._service.renew)
+
+    async def confirm(self, request: Request, caller: Caller) -> Response:
+        word = await read_body(request, ConfirmPayment)
+        return await self._done(request, lambda payment_id: self._service.confirm(payment_id, word, caller.name))
 
     async def _done(self, request: Request, act: Callable[[str], Any]) -> Response:
         read_query(request, ())

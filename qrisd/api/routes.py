@@ -40,6 +40,7 @@ def routes(api: Api) -> list[Route]:
         Route("/payments/{id}/check", to("payments:write", payments.check), methods=["POST"]),
         Route("/payments/{id}/cancel", to("payments:write", payments.cancel), methods=["POST"]),
         Route("/payments/{id}/renew", to("payments:write", payments.renew), methods=["POST"]),
+        Route("/payments/{id}/confirm", to("payments:confirm", payments.confirm), methods=["POST"]),
         Route("/providers", to("providers:read", api.providers.find)),
         Route("/healthz", api.health.live),
         Route("/readyz", api.health.ready),

@@ -81,12 +81,18 @@ class Timeline(Shape):
 class Capabilities(Shape):
     """What a provider can do. Seconds and whole rupiah."""
 
+    settable_expiry: bool = Field(description="Its QRs live as long as you ask, not as long as it likes.")
     min_expires_in: int
     max_expires_in: int
     min_amount: int
     max_amount: int
     cancel: bool = Field(description="It can close a QR before its time.")
+    refund: bool
+    partial_refund: bool
+    refund_window_days: int | None = Field(description="Days after the payment; null where there is no limit.")
+    refund_blackout: str | None = Field(description="When refunds are refused, such as `23:55-06:00 WIB`.")
     lookup: bool = Field(description="It can be asked how a payment stands.")
+    retry_codes: list[str] = Field(description="Its own codes after which the same call is simply repeated.")
     polled: bool = Field(description="Open QRs are asked about now and then.")
     webhook_proves_status: bool = Field(description="Its webhook is believed; otherwise it is asked first.")
 
@@ -97,6 +103,9 @@ class Provider(Shape):
     name: str
     type: str
     healthy: bool
+    circuit: Literal["closed", "open", "half_open"] = Field(
+        description="`closed`: calls go through. `open`: none is sent for a while. `half_open`: one is, to see."
+    )
     capabilities: Capabilities
 
 

@@ -43,6 +43,7 @@ class Source(StrEnum):
     LOOKUP = "lookup"  # the provider's answer to a status query
     CLOCK = "clock"
     MERCHANT = "merchant"
+    PERSON = "person"  # a named person's word that the money came
 
 
 OPEN: Final = frozenset({Status.CREATED, Status.PENDING})
@@ -74,11 +75,13 @@ LATE_BY_STATUS: Final = {
 class Payment:
     """What the merchant wants paid. `amount`s are whole rupiah, times are aware UTC.
 
-    `sequence` counts its events, `version` every time it was stored."""
+    `amount_due` is what the present QR asks for: `amount`, but for a few rupiah more where the amount has to tell the
+    payment. `sequence` counts its events, `version` every time it was stored."""
 
     id: str
     order_id: str
     amount: int
+    amount_due: int
     currency: str
     status: Status
     exception: Oddity | None
@@ -251,7 +254,7 @@ def _with_money(payment: Payment, old: Attempt, attempt: Attempt, seen: Observat
     if attempt.status is not Status.PAID:
         return replace(counted, exception=Oddity.UNDERPAID)
     oddity_now = LATE_BY_STATUS.get(payment.status)
-    if oddity_now is None and counted.amount_paid > payment.amount:
+    if oddity_now is None and attempt.amount_paid > attempt.amount:
         oddity_now = Oddity.OVERPAID
     return replace(
         counted,
@@ -330,6 +333,7 @@ def _renewed(payment: Payment, attempt: Attempt) -> Payment:
         provider=attempt.provider,
         provider_trx_id=None,
         qris_payload=None,
+        amount_due=attempt.amount,
         expires_at=attempt.expires_at,
     )
 
@@ -380,9 +384,12 @@ _LOG_BY_STATUS: Final = {
 }
 
 
+_LOG_BY_SOURCE: Final = {Source.WEBHOOK: "WEBHOOK_SUCCESS", Source.PERSON: "CONFIRMED"}
+
+
 def _log_name(before: Payment, after: Payment, seen: Observation) -> str:
-    if seen.source is Source.WEBHOOK:
-        return "WEBHOOK_SUCCESS"
+    if seen.source in _LOG_BY_SOURCE:
+        return _LOG_BY_SOURCE[seen.source]
     if after.status is not before.status:
         return _LOG_BY_STATUS[after.status]
     if after.exception is not before.exception:

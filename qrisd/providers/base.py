@@ -83,6 +83,10 @@ class Capabilities:
     retry_codes: tuple[str, ...] = ()
     # False when the provider tells us of a payment only by looking: then open QRs are not polled.
     polled: bool = True
+    # True when nobody but a person, or a report line, can say that the money came.
+    confirmed_by_person: bool = False
+    # True when 1 to 999 rupiah are added so that no two open QRs ask for the same amount.
+    unique_amount: bool = False
     # True when the webhook's proof covers the status; otherwise it is a hint and the provider is asked.
     webhook_proves_status: bool = False
 

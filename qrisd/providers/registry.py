@@ -11,10 +11,12 @@ from qrisd.providers.base import Provider, ProviderSettings
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.midtrans import Midtrans, MidtransSettings
 from qrisd.providers.simulator import Simulator, SimulatorSettings
+from qrisd.providers.static import Static, StaticSettings
 
 SETTINGS: Final[Mapping[str, type[ProviderSettings]]] = {
     "simulator": SimulatorSettings,
     "midtrans": MidtransSettings,
+    "static": StaticSettings,
 }
 
 
@@ -39,4 +41,6 @@ def make(name: str, settings: ProviderSettings, tools: Toolbox) -> Provider:
             )
         case MidtransSettings():
             return Midtrans(name, settings, tools.http, tools.notify_url(name))
+        case StaticSettings():
+            return Static(name, settings, tools.clock)
     raise TypeError(f"no adapter takes {type(settings).__name__}")

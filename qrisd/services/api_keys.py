@@ -17,7 +17,7 @@ from qrisd.store.api_keys import ApiKey
 from qrisd.store.db import Connection, Database
 
 EVERYTHING: Final = "*"
-SCOPES: Final = ("payments:read", "payments:write", "providers:read")
+SCOPES: Final = ("payments:read", "payments:write", "payments:confirm", "providers:read")
 MAX_REMEMBERED: Final = 1000
 
 

@@ -14,7 +14,7 @@ import structlog
 from pydantic_core import to_json
 from uuid_utils import uuid7
 
-from qrisd.domain import ids
+from qrisd.domain import ids, unique_amount
 from qrisd.domain.errors import (
     FieldError,
     IdempotencyInProgress,
@@ -34,7 +34,7 @@ from qrisd.domain.payment import OPEN, Attempt, Observation, Payment, Source, St
 from qrisd.domain.routing import route
 from qrisd.domain.watching import next_check_at
 from qrisd.providers.base import Cancels, Charge, Provider
-from qrisd.schemas import CreatePayment, payment_resource
+from qrisd.schemas import ConfirmPayment, CreatePayment, payment_resource
 from qrisd.services.calling import ProviderCalls
 from qrisd.services.observing import Door, Recorded, checked
 from qrisd.services.recent import Recent
@@ -79,10 +79,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """How a create stands after its first transaction. `keyed`: the Idempotency-Key was seen before."""
+    """How a create stands after its first transaction. `fresh` is the first attempt of a payment that is new; `keyed`
+    says that the Idempotency-Key was seen before."""
 
     payment: Payment
-    fresh: bool
+    fresh: Attempt | None
     keyed: bool
 
 
@@ -122,15 +123,16 @@ class Payments:
         now = self._clock()
         payment = self._draft(order, names[0], now)
         attempt = self._attempt(payment, now)
-        begun = await self._db.write(partial(_begin, payment=payment, attempt=attempt, key=key, now=now))
+        begin = partial(_begin, payment=payment, attempt=attempt, key=key, price=self._priced, now=now)
+        begun = await self._db.write(begin)
         if isinstance(begun, Answer):
             return begun
-        return await self._carry_on(begun, attempt, names, key)
+        return await self._carry_on(begun, names, key)
 
-    async def _carry_on(self, begun: _Begun, attempt: Attempt, names: Sequence[str], key: Key) -> Answer:
+    async def _carry_on(self, begun: _Begun, names: Sequence[str], key: Key) -> Answer:
         payment, running = begun.payment, begun.payment.id in self._running
-        if begun.fresh:
-            payment = await self._run(payment.id, self._charge(payment, attempt, names[1:], key))
+        if begun.fresh is not None:
+            payment = await self._run(payment.id, self._charge(payment, begun.fresh, names[1:], key))
             return self._answer(payment, replayed=False)
         if running and begun.keyed:
             raise IdempotencyInProgress("The first request with this Idempotency-Key is still running. Ask again soon.")
@@ -237,7 +239,7 @@ class Payments:
             if present is None or (present.status, present.attempt) != (payment.status, payment.attempt):
                 status = present.status if present else "gone"
                 raise WrongState(f"The payment has changed meanwhile; it is {status} now.", status)
-            attempts.add(conn, attempt)
+            attempts.add(conn, self._priced(conn, attempt))
             renewed = Observation(source=Source.MERCHANT, status=Status.CREATED)
             recorded = self._door.record(conn, attempt.id, renewed, now)
             if closing is not None:
@@ -297,6 +299,28 @@ class Payments:
         if not isinstance(provider, Cancels):
             return Observation(source=Source.MERCHANT, status=Status.CANCELLED)
         return await self._calls.make(provider.name, "cancel_qr", provider.cancel_qr(attempt))
+
+    async def confirm(self, payment_id: str, word: ConfirmPayment, caller: str) -> Payment:
+        """Record a named person's word that the money came, for a provider nobody can ask. `caller` is the API key used.
+
+        Raises WrongState for any other provider, and when the payment is paid already."""
+        payment = await self.get(payment_id)
+        provider = self._providers.get(payment.provider)
+        if provider is None or not provider.capabilities.confirmed_by_person:
+            text = f"Payments at {payment.provider} are confirmed by {payment.provider} itself; use check instead."
+            raise WrongState(text, payment.status)
+        attempt = await self._current_attempt(payment)
+        if attempt.status is Status.PAID:
+            raise WrongState("This payment has been confirmed already.", payment.status)
+        seen = Observation(
+            source=Source.PERSON,
+            status=Status.PAID,
+            amount=word.amount,
+            currency=payment.currency,
+            provider_ref_no=word.provider_ref_no,
+            detail=f"confirmed by {word.confirmed_by} with API key {caller}",
+        )
+        return (await self._observe(attempt, seen)).payment
 
     async def check(self, payment_id: str) -> Payment:
         """Ask the provider now about every attempt that may still bring money, and return the payment."""
@@ -373,6 +397,7 @@ class Payments:
             id=str(uuid7()),
             order_id=order.order_id,
             amount=order.amount,
+            amount_due=order.amount,
             currency=self._terms.currency,
             status=Status.CREATED,
             exception=None,
@@ -422,6 +447,17 @@ class Payments:
             updated_at=now,
         )
 
+    def _priced(self, conn: Connection, attempt: Attempt) -> Attempt:
+        """The attempt with the amount its QR asks for, where that must be one of its own."""
+        provider = self._providers[attempt.provider]
+        if not provider.capabilities.unique_amount:
+            return attempt
+        taken = attempts.amounts_open(conn, provider.name, attempt.amount, attempt.amount + unique_amount.MOST)
+        amount = unique_amount.pick(attempt.amount, taken, secrets.randbits(32))
+        if amount is None:
+            raise ProviderUnreachable(provider.name, "Too many QRs of about this amount are open; wait for one to end.")
+        return replace(attempt, amount=amount)
+
     def _answer(self, payment: Payment, *, replayed: bool) -> Answer:
         body = to_json(payment_resource(payment, self._terms.base_url)).decode()
         if payment.status is Status.CREATED:
@@ -440,24 +476,34 @@ def _failed(error: ProviderError) -> Observation:
     return Observation(source=Source.PROVIDER, status=Status.FAILED, detail=detail)
 
 
-def _begin(conn: Connection, *, payment: Payment, attempt: Attempt, key: Key, now: datetime) -> _Begun | Answer:
+def _begin(
+    conn: Connection,
+    *,
+    payment: Payment,
+    attempt: Attempt,
+    key: Key,
+    price: Callable[[Connection, Attempt], Attempt],
+    now: datetime,
+) -> _Begun | Answer:
     """The first transaction of a create: find what the request repeats, or store what it asks for."""
     if not api_keys.is_live(conn, key.api_key_id):
         raise Unauthorized("The API key was revoked.")
     entry = idempotency.find(conn, key.api_key_id, key.idempotency_key) if key.idempotency_key else None
     if entry is not None:
         return _repeated(conn, entry, payment)
+    attempt = price(conn, attempt)
+    payment = replace(payment, amount_due=attempt.amount)
     existing = None if payments.add(conn, payment) else payments.by_order_id(conn, payment.order_id)
     if existing is not None and existing.request_hash != payment.request_hash:
         raise OrderIdTaken("This order_id belongs to a payment with another request.", existing.id)
     if existing is None:
         attempts.add(conn, attempt)
-        asked = {"attempt": 1, "provider": attempt.provider, "reference": attempt.reference, "amount": payment.amount}
+        asked = {"attempt": 1, "provider": attempt.provider, "reference": attempt.reference, "amount": attempt.amount}
         payment_logs.add(conn, payment.id, "CREATED", asked, now)
     if key.idempotency_key is not None:
         owner = existing or payment
         idempotency.add(conn, key.api_key_id, key.idempotency_key, payment.request_hash, owner.id, now)
-    return _Begun(existing or payment, fresh=existing is None, keyed=False)
+    return _Begun(existing or payment, fresh=attempt if existing is None else None, keyed=False)
 
 
 def _repeated(conn: Connection, entry: idempotency.Entry, payment: Payment) -> _Begun | Answer:
@@ -469,7 +515,7 @@ def _repeated(conn: Connection, entry: idempotency.Entry, payment: Payment) -> _
         return Answer(entry.status_code, entry.body, replayed=True)
     found = payments.get(conn, entry.payment_id)
     assert found is not None, "a key is stored with its payment"
-    return _Begun(found, fresh=False, keyed=True)
+    return _Begun(found, fresh=None, keyed=True)
 
 
 def _finish(conn: Connection, *, key: Key, answer: Answer) -> None:

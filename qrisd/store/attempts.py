@@ -102,6 +102,15 @@ def look_at_all(conn: Connection, now: datetime) -> None:
     conn.execute("UPDATE attempts SET next_check_at = ? WHERE next_check_at > ?", (to_text(now), to_text(now)))
 
 
+def amounts_open(conn: Connection, provider: str, least: int, most: int) -> set[int]:
+    """The amounts from `least` to `most` that open QRs of this provider ask for."""
+    rows = conn.execute(
+        "SELECT amount FROM attempts WHERE provider = ? AND next_check_at IS NOT NULL AND amount BETWEEN ? AND ?",
+        (provider, least, most),
+    )
+    return {row[0] for row in rows}
+
+
 def count_unresolved(conn: Connection, created_before: datetime) -> int:
     """Attempts whose outcome has been unknown since before `created_before`."""
     sql = "SELECT count(*) FROM attempts WHERE next_check_at IS NOT NULL AND status = 'CREATED' AND created_at < ?"

@@ -91,13 +91,12 @@ RULES: Final = (
     ),
     Rule(
         "refunds",
-        "Refunds never exceed what was paid, and the status says how much went back.",
+        "Refunds never exceed what was paid, and the status of a paid payment says how much went back.",
         f"""SELECT id FROM payments WHERE amount_refunded NOT BETWEEN 0 AND amount_paid
-            OR (amount_refunded > 0) != (status IN ('PARTIALLY_REFUNDED', 'REFUNDED'))
+            OR (status IN {_MONEY} AND (amount_refunded > 0) != (status != 'PAID'))
             OR (status = 'PARTIALLY_REFUNDED' AND amount_refunded = amount_paid)
             OR (status = 'REFUNDED' AND amount_refunded < amount_paid
-                AND coalesce(exception, '') NOT IN ('overpaid', 'duplicate'))
-            OR (status NOT IN {_MONEY} AND amount_refunded > 0)""",
+                AND coalesce(exception, '') NOT IN ('overpaid', 'duplicate'))""",
     ),
     Rule(
         "attempts",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +118,39 @@ def test_a_forged_webhook_is_refused_and_that_is_fine(live: LiveServer) -> None:
     assert told["payment"]["status"] == "PENDING"
 
 
-def test_a_payment_without_a_qr_yet_must_wait(live: LiveServer) -> None:
-    # Nothing is known before the first look, a second after the simulator lost its answer.
-    order(live, "UNSURE", metadata={"simulator": "lose_answer"})
-    done = live.run("simulate-pay", "UNSURE", "--url", live.url)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "wait" in done.stderr
+async def test_a_payment_without_a_qr_yet_must_wait(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shop.create("INV-1", metadata={"simulator": "lose_answer"})
+    monkeypatch.setenv("QRISD_DATA_DIR", str(shop.settings.data_dir))
+    refused = CliRunner().invoke(app, ["simulate-pay", "INV-1"])
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "wait a moment" in refused.stderr
+
+
+class Gullible(BaseHTTPRequestHandler):
+    """Takes everything and does nothing."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"outcome": "applied"}')
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence on stderr, where the command's one line is looked for."""
+
+
+@pytest.mark.parametrize(("options", "problem"), [(["--forge"], "must be refused with 401"), ([], "PENDING")])
+def test_a_server_that_takes_what_it_must_not_or_does_nothing_exits_1(
+    live: LiveServer, options: list[str], problem: str
+) -> None:
+    order(live, "GULLIBLE" + "".join(options))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gullible) as gullible:
+        threading.Thread(target=gullible.serve_forever).start()
+        url = f"http://127.0.0.1:{gullible.server_port}"
+        done = live.run("simulate-pay", "GULLIBLE" + "".join(options), "--url", url, *options)
+        gullible.shutdown()
+    assert done.returncode == 1
+    assert problem in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def payment(status: Status = Status.PENDING, **facts: Any) -> Payment:
         "id": "p-1",
         "order_id": "INV-1",
         "amount": AMOUNT,
+        "amount_due": AMOUNT,
         "currency": "IDR",
         "status": status,
         "exception": None,

@@ -107,6 +107,9 @@ async def test_a_payment_with_every_turn_of_its_life_breaks_no_rule(shop: Instal
     await shop.webhook(renewed, "REFUNDED", amount=5_000)
     await shop.webhook(renewed, "REFUNDED", amount=30_000)
     await shop.client.post(f"/payments/{(await shop.create('INV-3'))['id']}/cancel")
+    short = await shop.create("INV-5")
+    await shop.webhook(short, amount=14_000)
+    await shop.webhook(short, "REFUNDED", amount=14_000)
     again = await shop.create("INV-4")
     await shop.client.post(f"/payments/{again['id']}/renew")
     assert checked(shop, later=timedelta(0)) == {}

@@ -4,6 +4,7 @@ CREATE TABLE payments (
     id                TEXT PRIMARY KEY,
     order_id          TEXT NOT NULL UNIQUE,
     amount            INTEGER NOT NULL CHECK (amount > 0),
+    amount_due        INTEGER NOT NULL CHECK (amount_due >= amount),
     currency          TEXT NOT NULL,
     status            TEXT NOT NULL CHECK (status IN ('CREATED', 'PENDING', 'PAID', 'EXPIRED', 'FAILED', 'CANCELLED',
                                                       'PARTIALLY_REFUNDED', 'REFUNDED')),

@@ -79,9 +79,24 @@ def _names(value: Any) -> Any:
     """A list in an environment variable: "midtrans, simulator" or ["midtrans", "simulator"]."""
     if not isinstance(value, str):
         return value
-    if value.lstrip().startswith("["):
+    if not value.lstrip().startswith("["):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    try:
         return json.loads(value)
-    return [name.strip() for name in value.split(",") if name.strip()]
+    except ValueError:
+        raise ValueError('is no list; use something like "midtrans, simulator"') from None
+
+
+def _path_not_empty(value: Any) -> Any:
+    if value == "":
+        raise ValueError('is empty; name a directory, or "." for this one')
+    return value
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError('is no time of day; use something like "02:00"')
+    return text
 
 
 class Section(BaseModel):
@@ -108,7 +123,7 @@ class RoutingSettings(Section):
 class ReconcileSettings(Section):
     """`[reconcile]`"""
 
-    at: str = Field("02:00", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Time of day of the nightly run.")
+    at: Annotated[str, AfterValidator(_time_of_day)] = Field("02:00", description="Time of day of the nightly run.")
 
 
 class RateLimitSettings(Section):
@@ -144,7 +159,9 @@ class Settings(BaseSettings):
     environment: Literal["test", "live"] = Field(
         "test", description="live takes real money and turns the simulator off."
     )
-    data_dir: Path = Field(Path("data"), description="Where the database, the keys and the backups lie.")
+    data_dir: Annotated[Path, BeforeValidator(_path_not_empty)] = Field(
+        Path("data"), description="Where the database, the keys and the backups lie."
+    )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
@@ -248,7 +265,7 @@ def _table_problems(name: str, table: Mapping[str, Any], environment: str) -> li
     if not PROVIDER_NAME.fullmatch(name) or name == GENERIC_WEBHOOK:
         return [(f"providers.{name}", 'is no name for a provider; use small letters, digits, _ and -, and not "qris"')]
     kind = table.get("type") or name
-    if kind not in SETTINGS:
+    if not isinstance(kind, str) or kind not in SETTINGS:
         return [(f"providers.{name}.type", f"there is no provider type {kind!r}; the types are {', '.join(SETTINGS)}")]
     try:
         read = _read_provider(name, table)
@@ -339,15 +356,21 @@ def _problems_of(error: ValidationError) -> list[tuple[str, str]]:
         if isinstance(cause, ProviderProblems):
             found += cause.problems
         else:
-            found.append((".".join(map(str, item["loc"])), _advice(item["type"], item["msg"])))
+            found.append((".".join(map(str, item["loc"])), _advice(item["type"], item["msg"], item.get("ctx", {}))))
     return found
 
 
-def _advice(kind: str, message: str) -> str:
+def _advice(kind: str, message: str, limits: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return UNKNOWN_SETTING
-    if kind in ("dict_type", "model_type", "model_attributes_type"):
+    if kind in ("dict_type", "model_type"):
         return "is a table, not a value; see docs/configuration.md"
+    if kind in ("too_short", "string_too_short"):
+        return f"is too short; give at least {limits['min_length']} characters"
+    if kind in ("too_long", "string_too_long"):
+        return f"is too long; give at most {limits['max_length']} characters"
+    if kind in ("int_parsing", "int_type", "int_from_float"):
+        return "must be a whole number"
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 

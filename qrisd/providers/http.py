@@ -171,6 +171,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def retry_after_s(answer: Answer) -> float | None:
+    """The seconds of a Retry-After header; None when there is none we can read."""
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+
+
 def json_object(provider: str, answer: Answer) -> dict[str, Any]:
     """The answer's body as a JSON object, see `parse_object`. Raises ProviderUncertain when it is anything else."""
     try:

@@ -33,7 +33,7 @@ from qrisd.domain.errors import (
 from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.providers.base import Capabilities, Charge, ProviderSettings, WebhookEvent
-from qrisd.providers.http import Answer, ProviderHttp, json_object, parse_object
+from qrisd.providers.http import Answer, ProviderHttp, json_object, parse_object, retry_after_s
 from qrisd.qr_image import decode
 
 _BASE_URL: Final = {"sandbox": "https://api.sandbox.midtrans.com", "production": "https://api.midtrans.com"}
@@ -365,9 +365,10 @@ class Midtrans:
 
     def _limited(self, answer: Answer) -> ProviderUnreachable:
         """The limit stands before the work, so nothing exists and the same call may be repeated."""
-        wait = answer.headers.get("retry-after", "")
-        when = f"in {wait} seconds" if wait.isascii() and wait.isdigit() and len(wait) < 6 else "in a while"
-        return ProviderUnreachable(self.name, f"Midtrans limits how often it is called: try again {when}.", "429")
+        wait_s = retry_after_s(answer)
+        when = "in a while" if wait_s is None else f"in {wait_s:.0f} seconds"
+        text = f"Midtrans limits how often it is called: try again {when}."
+        return ProviderUnreachable(self.name, text, "429", retry_after_s=wait_s)
 
     def _expect_success(self, reply: _Reply) -> None:
         if reply.code in _FINAL:

@@ -67,8 +67,8 @@ def _settings_lines(settings: Settings, config: Path | None) -> Iterator[Line]:
     if settings.environment == "live" and urlsplit(settings.base_url or "").scheme != "https":
         yield Line("settings", "warn", "base_url should be the https:// address customers and providers reach us at")
     for file in (config or DEFAULT_FILE, Path(".env")):
-        if settings.providers and file.exists() and file.stat().st_mode & 0o077:
-            yield Line("settings", "warn", f"others can read {file}, which may hold keys; chmod 600 {_quoted(file)}")
+        if settings.providers and file.exists() and file.stat().st_mode & 0o007:
+            yield Line("settings", "warn", f"others can read {file}, which may hold keys; chmod o= {_quoted(file)}")
 
 
 def _clock_lines() -> Iterator[Line]:

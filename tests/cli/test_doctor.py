@@ -156,7 +156,7 @@ def test_keys_that_others_can_read_are_a_warning(shop: DataDir, tmp_path: Path) 
     toml.chmod(0o644)
     result = doctor(shop.root, "--json", "--config", str(toml))
     assert (result.exit_code, states(result)["settings"]) == (2, {"ok", "warn"})
-    toml.chmod(0o600)
+    toml.chmod(0o640)
     assert doctor(shop.root, "--config", str(toml)).exit_code == 0
 
 

@@ -80,9 +80,21 @@ class DataDir:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor
 
+    def announce(self, claimed: int, url: str) -> None:
+        """Say beside the claim where the server is, so that commands find it."""
+        os.pwrite(claimed, f"{os.getpid()}\n{url}\n".encode(), 0)
+
     def server_pid(self) -> str:
         """The process that claimed this directory last."""
-        return self.lock.read_text("ascii", "replace").strip()
+        return self._claim_lines()[0]
+
+    def server_url(self) -> str | None:
+        """Where the server of this directory is, while one runs and has said so."""
+        lines = self._claim_lines() if self.is_served() else []
+        return lines[1] if len(lines) > 1 else None
+
+    def _claim_lines(self) -> list[str]:
+        return self.lock.read_text("ascii", "replace").split() or ["unknown"]
 
     def is_served(self) -> bool:
         """True while a server owns this directory."""

@@ -241,6 +241,13 @@ def _signals(stop: asyncio.Event, server: Server) -> Generator[None, None, None]
         loop.remove_signal_handler(signal.SIGINT)
 
 
+def free_port(host: str) -> int:
+    """A port of `host` that nobody listens on now. Raises CannotListen."""
+    with _bound_socket(host, 0) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Runs the process's main coroutine to its end, on uvloop where that is installed."""
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:

@@ -34,7 +34,6 @@ class HealthApi:
             "jobs": jobs,
             "providers": self._circuits.states(),
         }
-        body["providers"] = self._circuits.states()
         return Response(to_json(body), 503 if problems else 200, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:

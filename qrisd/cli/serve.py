@@ -30,11 +30,13 @@ def serve(
     from qrisd import log
     from qrisd.data_dir import DataDir
     from qrisd.domain.errors import QrisdError
-    from qrisd.server import run
+    from qrisd.server import free_port, run
     from qrisd.services.health import clock_problem
 
     os.umask(0o077)
     settings = read_settings(config, {"host": host, "port": port})
+    if settings.port == 0:
+        settings = settings.model_copy(update={"port": free_port(settings.host)})  # links must name it
     data_dir = DataDir(settings.data_dir)
     try:
         problem = clock_problem(datetime.now(UTC))
@@ -44,30 +46,35 @@ def serve(
         lock = data_dir.claim()
         first_key = _prepare(data_dir, settings)
         log.configure()
-        run(_run(settings, first_key))
+        run(_run(settings, data_dir, lock, first_key))
         os.close(lock)
     except (QrisdError, OSError) as error:
         fail(str(error))
 
 
 def _prepare(data_dir: DataDir, settings: Settings) -> str | None:
-    """Make the database ready; returns the API key made at the first start."""
+    """Make the database ready; returns the API key made while there is none."""
     from qrisd.services import api_keys
+    from qrisd.store import api_keys as stored_keys
     from qrisd.store.db import connect
 
-    first = data_dir.open_database()
+    data_dir.open_database()
     if settings.secret_key is None:
         data_dir.require_secret_key()
-    if not first:
-        return None
     with closing(connect(data_dir.database)) as conn:
+        if stored_keys.everything(conn):
+            return None
         _, secret = api_keys.create(conn, FIRST_KEY_NAME, (), settings.environment, datetime.now(UTC))
     return secret
 
 
-async def _run(settings: Settings, first_key: str | None) -> None:
+async def _run(settings: Settings, data_dir: DataDir, lock: int, first_key: str | None) -> None:
     from qrisd.app import build
     from qrisd.server import serve as serve_http
+
+    def started(url: str) -> None:
+        data_dir.announce(lock, url)
+        _greet(settings, settings.base_url or url, first_key)
 
     stop = asyncio.Event()
     app = build(settings, stop=stop)
@@ -78,7 +85,7 @@ async def _run(settings: Settings, first_key: str | None) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        on_started=lambda url: _greet(settings, settings.base_url or url, first_key),
+        on_started=started,
         stop=stop,
     )
 

@@ -77,8 +77,15 @@ def simulate_pay(
     secret = _secret(settings, attempt.provider, forge)
     signer = Signer(secret, with_time=settings.signature_version == 2)
     with clear_errors():
-        deliveries = asyncio.run(_send(plan, attempt, signer, _address(url or settings.address, attempt.provider)))
+        deliveries = asyncio.run(_send(plan, attempt, signer, _address(url or _running_at(settings), attempt.provider)))
     _report(plan, deliveries, _find(settings, payment.id)[0], as_json)
+
+
+def _running_at(settings: Settings) -> str:
+    """Where the server says it is, else where the settings say it would be."""
+    from qrisd.data_dir import DataDir
+
+    return DataDir(settings.data_dir).server_url() or settings.address
 
 
 def _find(settings: Settings, name: str) -> tuple[Payment, Attempt]:

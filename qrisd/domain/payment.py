@@ -217,7 +217,7 @@ def _refuse(payment: Payment, attempt: Attempt, seen: Observation, problem: str,
     # The charge the provider made is not the one we asked for: nobody may be shown its QR.
     failed = Observation(source=seen.source, status=Status.FAILED, detail=problem)
     change = _move(payment, refused, failed, now)
-    return change and replace(change, log_payload=log_payload)
+    return change and replace(change, log_payload={**change.log_payload, **log_payload})
 
 
 def _learn(attempt: Attempt, seen: Observation, status: Status, amount_paid: int = 0) -> Attempt:

@@ -41,7 +41,7 @@ class SimulatorSettings(ProviderSettings):
     webhook_secret: SecretStr | None = Field(
         None, min_length=16, description="Signs the generic webhook; made and kept in the data directory when unset."
     )
-    signature_version: Literal[1, 2] = Field(2, description="1 accepts webhooks signed without a timestamp.")
+    signature_version: int = Field(2, ge=1, le=2, description="1 accepts webhooks signed without a timestamp.")
     merchant_name: str = Field("WARUNG SIMULASI", min_length=1, max_length=25, description="Shown by the payer's app.")
     merchant_city: str = Field("JAKARTA", min_length=1, max_length=15, description="Shown by the payer's app.")
     nmid: str | None = Field("ID0000000000000", description="The NMID its QRs carry.")

@@ -94,6 +94,7 @@ def attempt(**changes: Any) -> Attempt:
         "expires_at": NOW,
         "checks": 0,
         "next_check_at": None,
+        "version": 0,
         "created_at": NOW,
         "updated_at": NOW,
     }

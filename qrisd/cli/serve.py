@@ -96,8 +96,13 @@ def _greet(settings: Settings, url: str, first_key: str | None) -> None:
     if simulated:
         typer.echo("Payments are simulated: no real money moves. Set up a provider to take real ones.")
     if first_key is not None:
-        typer.echo(_FIRST_START.format(key=first_key, url=url))
+        typer.echo(_FIRST_START.format(key=first_key, url=url, command=_own_name()))
     sys.stdout.flush()
+
+
+def _own_name() -> str:
+    """How this command was called, so that what we print can be pasted."""
+    return sys.argv[0] if sys.argv[0].endswith("qrisd") else "qrisd"
 
 
 _FIRST_START = """
@@ -114,5 +119,5 @@ Create a first payment (copy and paste):
 
 Then pay it:
 
-  qrisd simulate-pay INV-0001
+  {command} simulate-pay INV-0001
 """

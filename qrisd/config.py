@@ -177,7 +177,9 @@ class Settings(BaseSettings):
     routing: RoutingSettings = RoutingSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
-    providers: dict[str, dict[str, Any]] = Field(default_factory=dict, description="One table per provider.")
+    providers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, repr=False, description="One table per provider; its secrets are still plain text here."
+    )
 
     @field_validator("providers")
     @classmethod

@@ -32,8 +32,8 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundOrder:
-    """Money to give back for one attempt. `reference` is ours, as `Charge.reference` is, and the same whenever this refund
-    is asked for again; `amount` and `refunded_before` (what was given back earlier) are whole rupiah."""
+    """Money to give back for one attempt. `reference` is ours, as `Charge.reference` is, and the same whenever this
+    refund is asked for again; `amount` and `refunded_before` (what was given back earlier) are whole rupiah."""
 
     reference: str
     amount: int

@@ -301,7 +301,7 @@ class Payments:
         return await self._calls.make(provider.name, "cancel_qr", provider.cancel_qr(attempt))
 
     async def confirm(self, payment_id: str, word: ConfirmPayment, caller: str) -> Payment:
-        """Record a named person's word that the money came, for a provider nobody can ask. `caller` is the API key used.
+        """Record a named person's word that the money came, for a provider nobody can ask. `caller` is the API key.
 
         Raises WrongState for any other provider, and when the payment is paid already."""
         payment = await self.get(payment_id)

@@ -14,9 +14,9 @@ from qrisd.store.db import Connection
 from qrisd.store.rows import to_json
 
 _COLUMNS: Final = (
-    "id, order_id, amount, amount_due, currency, status, exception, amount_paid, amount_refunded, provider, provider_trx_id, "
-    "provider_ref_no, qris_payload, expires_in, expires_at, paid_at, attempt, outlet, description, customer, "
-    "callback_url, metadata, signature_version, sequence, version, request_hash, created_at, updated_at"
+    "id, order_id, amount, amount_due, currency, status, exception, amount_paid, amount_refunded, provider, "
+    "provider_trx_id, provider_ref_no, qris_payload, expires_in, expires_at, paid_at, attempt, outlet, description, "
+    "customer, callback_url, metadata, signature_version, sequence, version, request_hash, created_at, updated_at"
 )
 _NAMES: Final = tuple(_COLUMNS.split(", "))
 _INSERT: Final = (
@@ -34,9 +34,9 @@ def save(conn: Connection, payment: Payment, *, was: Status) -> None:
     """Store what can change about a payment, provided its status is still `was` and `payment.version` is its next; else
     raises WrongState."""
     changed = conn.execute(
-        "UPDATE payments SET amount_due = ?, status = ?, exception = ?, amount_paid = ?, amount_refunded = ?, provider = ?, "
-        "provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, expires_at = ?, paid_at = ?, attempt = ?, "
-        "sequence = ?, version = ?, updated_at = ? WHERE id = ? AND status = ? AND version = ? - 1",
+        "UPDATE payments SET amount_due = ?, status = ?, exception = ?, amount_paid = ?, amount_refunded = ?, "
+        "provider = ?, provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, expires_at = ?, paid_at = ?, "
+        "attempt = ?, sequence = ?, version = ?, updated_at = ? WHERE id = ? AND status = ? AND version = ? - 1",
         (
             payment.amount_due,
             payment.status,

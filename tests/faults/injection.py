@@ -28,4 +28,8 @@ class Injection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._strace.send_signal(signal.SIGINT)
-        self._strace.communicate()
+        try:
+            self._strace.communicate(timeout=1)
+        except subprocess.TimeoutExpired:  # it may wait for ever for threads that died with their process
+            self._strace.kill()
+            self._strace.communicate()

@@ -22,8 +22,8 @@ from tests.faults.history import database_violations
 from tests.faults.injection import Injection
 from tests.support.server import LiveServer
 
-# Writes to the log, syncs of it, and answers on their way out.
-CALLS: Final = ("pwrite64", "fdatasync", "sendto")
+# Writes to the write-ahead log, syncs of it, and what is written besides: log lines and answers on their way out.
+CALLS: Final = ("pwrite64", "fdatasync", "write")
 
 
 @dataclass(slots=True)

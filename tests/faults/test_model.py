@@ -70,6 +70,7 @@ def _payment() -> Payment:
         id="p",
         order_id="INV-1",
         amount=ASKED,
+        amount_due=ASKED,
         currency="IDR",
         status=Status.CREATED,
         exception=None,

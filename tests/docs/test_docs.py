@@ -80,7 +80,7 @@ def test_the_examples_of_signing_are_believed(server: LiveServer, language: str)
         secret = (server.data_dir / "simulator.secret").read_text().strip()
         ran = subprocess.run(
             [*(["sh"] if language == "sh" else [sys.executable]), "-c", found[1]],
-            env={**os.environ, "QRISD_URL": server.url, "WEBHOOK_SECRET": secret},
+            env={**os.environ, "API_URL": server.url, "WEBHOOK_SECRET": secret},
             capture_output=True,
             text=True,
             timeout=30,

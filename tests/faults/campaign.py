@@ -44,20 +44,25 @@ class Load:
     orders: int = 0
     unanswered: list[Callable[[httpx.AsyncClient], Awaitable[Any]]] = field(default_factory=list)
     open: list[dict[str, Any]] = field(default_factory=list)
+    stopping: bool = False
 
     def client(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.key}"}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
 
     async def run(self) -> None:
-        """Ask until cancelled; requests under way then are left to their fate."""
+        """Ask until `stop` is called, best after the server has died: what was under way then has no answer."""
+        self.stopping = False
         async with self.client() as client, asyncio.TaskGroup() as workers:
             for _ in range(WORKERS):
                 workers.create_task(self._work(client))
 
+    def stop(self) -> None:
+        self.stopping = True
+
     async def _work(self, client: httpx.AsyncClient) -> None:
         choices = (self._create, self._pay, self._retry, self._read, self._close, self._say_something_old)
-        while True:
+        while not self.stopping:
             act = self.random.choices(choices, weights=(30, 35, 15, 8, 6, 6))[0]
             await act(client)
 
@@ -125,11 +130,7 @@ class Load:
     async def _send(
         self, kind: str, asked: Mapping[str, Any], call: Callable[[], Any], again: Callable[..., Any]
     ) -> Request:
-        try:
-            request = await self.history.send(kind, asked, call)
-        except asyncio.CancelledError:
-            self.unanswered.append(again)
-            raise
+        request = await self.history.send(kind, asked, call)
         if request.status is None:
             self.unanswered.append(again)
             await asyncio.sleep(0.05)  # the server is down
@@ -195,8 +196,8 @@ async def campaign(root: Path, kills: int, seed: int, progress: Callable[[str], 
             running = asyncio.create_task(load.run())
             await asyncio.sleep(chance.uniform(0.05, 2.0))
             server.kill()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            load.stop()
+            await running
             ready_s.append(await asyncio.to_thread(_restart, server))
             if round_number % 10 == 0:
                 progress(f"{round_number} kills, {len(load.history.requests)} requests, {load.orders} orders")

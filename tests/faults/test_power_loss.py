@@ -75,23 +75,27 @@ def _record(root: Path, durability: str) -> list[Cut]:
     return list(_cuts(trace.read_text()))
 
 
-_WRITE = re.compile(r"pwrite64\(\d+<[^>]*qrisd\.db-wal>.*, (\d+), (\d+)\)?")
-_SYNC = re.compile(r"f(?:data)?sync\(\d+<[^>]*qrisd\.db-wal>\)")
+_WRITE = re.compile(r"pwrite64\(\d+<[^>]*qrisd\.db-wal>.*, (\d+), (\d+)\b")
+_SYNC_BEGUN = re.compile(r"(\d+) +f(?:data)?sync\(\d+<[^>]*qrisd\.db-wal>")
+_SYNC_ENDED = re.compile(r"(\d+) +(?:f(?:data)?sync\(|<\.\.\. f(?:data)?sync resumed).*= 0")
 
 
 def _cuts(trace: str) -> list[Cut]:
-    """One cut right after each acknowledgement, and some amid the writes. A sync that did not return counts for none."""
+    """One cut right after each acknowledgement, and some amid the writes. A sync counts when it has returned."""
     cuts: list[Cut] = []
-    acknowledged, synced, unsynced = 0, 0, list[tuple[int, int]]()
+    acknowledged, synced, unsynced, syncing = 0, 0, list[tuple[int, int]](), ""
     for number, line in enumerate(trace.splitlines()):
         if write := _WRITE.search(line):
-            unsynced.append((int(write[2]), int(write[1])))
+            size, offset = int(write[1]), int(write[2])
+            synced, unsynced = (0, [(0, size)]) if offset == 0 else (synced, [*unsynced, (offset, size)])
             if number % AMID == 0:
                 cuts.append(Cut(acknowledged, synced, tuple(unsynced)))
-        elif _SYNC.search(line) and "unfinished" not in line:
+        if begun := _SYNC_BEGUN.search(line):
+            syncing = begun[1]
+        if (ended := _SYNC_ENDED.search(line)) and ended[1] == syncing:
             synced = max([synced, *(offset + size for offset, size in unsynced)])
-            unsynced = []
-        elif '"ack ' in line:
+            unsynced, syncing = [], ""
+        if '"ack ' in line:
             acknowledged += 1
             cuts.append(Cut(acknowledged, synced, tuple(unsynced)))
     return cuts

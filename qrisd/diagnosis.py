@@ -154,16 +154,16 @@ async def _server_line(settings: Settings, data_dir: DataDir, http: ProviderHttp
     if not data_dir.is_served():
         problem = _port_problem(settings.host, settings.port)
         return Line("server", "fail" if problem else "ok", problem or f"not running; {where} is free")
-    running = f"running (pid {data_dir.server_pid()})"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/readyz"
+    running, url = f"running (pid {data_dir.server_pid()})", data_dir.server_url()
+    if url is None:
+        return Line("server", "warn", f"{running}, still starting")
     try:
-        answer = await http.request("The server", "GET", url, headers={}, timeout_s=ANSWER_WITHIN_S)
+        answer = await http.request("The server", "GET", f"{url}/readyz", headers={}, timeout_s=ANSWER_WITHIN_S)
         problems = parse_object(answer.body).get("problems") or {}
     except (ProviderError, ValueError):
-        return Line("server", "ok", f"{running}, but not at {where}: it was started with another --host or --port")
+        return Line("server", "fail", f"{running}, but {url} does not answer; look at its log and restart it")
     if answer.status == 200:
-        return Line("server", "ok", f"{running}, ready at {where}")
+        return Line("server", "ok", f"{running}, ready at {url}")
     told = "; ".join(f"{part}: {problem}" for part, problem in problems.items())
     return Line("server", "fail", f"{running}, not ready: {told or f'HTTP {answer.status} from /readyz'}")
 

@@ -19,6 +19,7 @@ PAYMENT: Final = {
     "id": PAYMENT_ID,
     "order_id": "INV-2026-0001",
     "amount": 15000,
+    "amount_due": 15000,
     "currency": "IDR",
     "status": "PENDING",
     "exception": None,
@@ -52,6 +53,15 @@ UNKNOWN: Final = {
     "status": "CREATED",
     **dict.fromkeys(("provider_trx_id", "qris_payload", "qr_svg_url", "qr_png_url")),
 }
+CONFIRMED: Final = {
+    **PAYMENT,
+    "status": "PAID",
+    "amount_paid": 15000,
+    "provider": "static",
+    "provider_ref_no": "000123",
+    "paid_at": "2026-01-15T03:05:00.000Z",
+    "updated_at": "2026-01-15T03:05:00.000Z",
+}
 CANCELLED: Final = {**PAYMENT, "status": "CANCELLED", "updated_at": "2026-01-15T03:05:00.000Z"}
 TIMELINE: Final = {
     "data": [
@@ -83,21 +93,26 @@ PROVIDERS: Final = {
                 "refund_blackout": None,
                 "lookup": True,
                 "retry_codes": [],
+                "confirmed_by_person": False,
+                "unique_amount": False,
                 "polled": False,
                 "webhook_proves_status": True,
             },
         }
     ]
 }
+WORD: Final = {"amount": 15000, "confirmed_by": "Siti", "provider_ref_no": "000123"}
 READY: Final = {
     "status": "ready",
     "problems": {},
     "jobs": {"watch": {"runs": 12, "failures": 0, "failing": False}},
+    "providers": {"simulator": "closed"},
 }
 NOT_READY: Final = {
     "status": "not ready",
     "problems": {"disk": "nearly full: no new payments are taken until there is room"},
     "jobs": {"watch": {"runs": 12, "failures": 0, "failing": False}},
+    "providers": {"simulator": "closed"},
 }
 WEBHOOK: Final = {
     "event_id": "evt_7f3c1d",

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from qrisd.api import examples, shapes
 from qrisd.domain.payment import Status
-from qrisd.schemas import CreatePayment
+from qrisd.schemas import ConfirmPayment, CreatePayment
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +237,21 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=(ID,),
         answers={200: Answer("Cancelled.", shapes.Payment, examples.CANCELLED)},
         problems=("not_found", "wrong_state", *PROVIDER),
+    ),
+    ("POST", "/payments/{id}/confirm"): Operation(
+        id="confirmPayment",
+        tag="Payments",
+        summary="Say that the money came",
+        description=(
+            "Only for a provider nobody can ask, such as the merchant's own static QRIS: a named person has seen the "
+            "money in the merchant's app or bank. The word is kept in the timeline."
+        ),
+        scope="payments:confirm",
+        parameters=(ID,),
+        body=ConfirmPayment,
+        body_example=examples.WORD,
+        answers={200: Answer("Recorded.", shapes.Payment, examples.CONFIRMED)},
+        problems=(*UNREADABLE, "not_found", "wrong_state", "validation_failed"),
     ),
     ("POST", "/payments/{id}/renew"): Operation(
         id="renewPayment",

@@ -31,6 +31,9 @@ class Payment(Shape):
     id: str = Field(description="Ours, a UUID; use it in every further call.")
     order_id: str = Field(description="Yours.")
     amount: Rupiah = Field(description="Whole rupiah asked for.")
+    amount_due: Rupiah = Field(
+        description="What the present QR asks for: `amount`, or a few rupiah more where the amount tells the payment."
+    )
     currency: Literal["IDR"]
     status: Status = Field(description="Where it stands; see the table of statuses above.")
     exception: Oddity | None = Field(description="What is odd about it, so that a person has to look; usually null.")
@@ -93,6 +96,8 @@ class Capabilities(Shape):
     refund_blackout: str | None = Field(description="When refunds are refused, such as `23:55-06:00 WIB`.")
     lookup: bool = Field(description="It can be asked how a payment stands.")
     retry_codes: list[str] = Field(description="Its own codes after which the same call is simply repeated.")
+    confirmed_by_person: bool = Field(description="Only a person's word, or a report line, says that it was paid.")
+    unique_amount: bool = Field(description="1 to 999 rupiah are added, so that the amount tells the payment.")
     polled: bool = Field(description="Open QRs are asked about now and then.")
     webhook_proves_status: bool = Field(description="Its webhook is believed; otherwise it is asked first.")
 
@@ -142,6 +147,7 @@ class Readiness(Shape):
     status: Literal["ready", "not ready"]
     problems: dict[str, str] = Field(description="By part: `database`, `scheduler`, `disk`, `clock`.")
     jobs: dict[str, JobHealth]
+    providers: dict[str, Literal["closed", "open", "half_open"]] = Field(description="The circuit of each provider.")
 
 
 class WrongField(Shape):

@@ -91,7 +91,8 @@ async def _run(settings: Settings, data_dir: DataDir, lock: int, first_key: str 
 
 
 def _greet(settings: Settings, url: str, first_key: str | None) -> None:
-    simulated = settings.environment == "test" and settings.default_provider == "simulator"
+    first = (*settings.routing.order, settings.default_provider)[0]
+    simulated = settings.environment == "test" and first == "simulator"
     typer.echo(f"qrisd is ready at {url}   (API: {url}/docs, stop: Ctrl+C)")
     if simulated:
         typer.echo("Payments are simulated: no real money moves. Set up a provider to take real ones.")

@@ -254,7 +254,7 @@ def _with_money(payment: Payment, old: Attempt, attempt: Attempt, seen: Observat
     if attempt.status is not Status.PAID:
         return replace(counted, exception=Oddity.UNDERPAID)
     oddity_now = LATE_BY_STATUS.get(payment.status)
-    if oddity_now is None and attempt.amount_paid > attempt.amount:
+    if oddity_now is None and counted.amount_paid > attempt.amount:
         oddity_now = Oddity.OVERPAID
     return replace(
         counted,

@@ -125,11 +125,6 @@ class XenditAccount:
         self._http = http
         self.base_url = (settings.base_url or "https://api.xendit.co").rstrip("/")
 
-    @property
-    def is_test(self) -> bool:
-        """True when the key takes no real money."""
-        return self.settings.environment == "sandbox"
-
     async def get(
         self, path: str, query: Mapping[str, str] | None = None, *, version: str | None = None, timeout_s: float = 60
     ) -> Answer:
@@ -144,7 +139,7 @@ class XenditAccount:
         sent = {"Content-Type": "application/json", **headers}
         return await self._call("POST", path, sent, json.dumps(body).encode(), version, 60)
 
-    async def payment_made(self, reference: str, timeout_s: float) -> Transaction | None:
+    async def payment_made(self, reference: str, timeout_s: float = 60) -> Transaction | None:
         """The successful payment under our reference, however it came about; None when there is none."""
         query = {"reference_id": reference, "types": "PAYMENT", "limit": "50"}
         page = self.read(_Transactions, await self.get("/transactions", query, timeout_s=timeout_s))
@@ -159,6 +154,16 @@ class XenditAccount:
             return model.model_validate(json_object(self.name, answer))
         except ValidationError as error:
             raise ProviderUncertain(self.name, "Xendit's answer is not of the documented shape.") from error
+
+    def told(self, status: str | None, failure_code: str | None, qr_text: str | None) -> str:
+        """One line for the log. Test keys may be given a stand-in text where a QRIS should be: that is said."""
+        is_stand_in = self.settings.environment == "sandbox" and qr_text and not qr_text.startswith("000201")
+        words = [
+            status or "no status",
+            failure_code,
+            "a stand-in text of test mode, not a QRIS" if is_stand_in else None,
+        ]
+        return "; ".join(word for word in words if word)[:200]
 
     async def _call(
         self,

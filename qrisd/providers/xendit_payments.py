@@ -19,7 +19,7 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Observation, Source, Status
 from qrisd.providers.base import WebhookEvent
 from qrisd.providers.http import parse_object
-from qrisd.providers.xendit import Wire, moment
+from qrisd.providers.xendit import Transaction, Wire, moment
 
 STATUS: Final = {
     "ACCEPTING_PAYMENTS": Status.PENDING,
@@ -67,7 +67,7 @@ class XenditPayment(Wire):
 
     @property
     def amount(self) -> int | None:
-        """Whole rupiah: what was captured, or, where no captures are listed, the payment's amount. Raises ValueError."""
+        """Whole rupiah: what was captured, or the amount where no captures are listed. Raises ValueError."""
         if self.captures:
             return sum(whole_rupiah(capture.capture_amount) for capture in self.captures)
         return None if self.asked is None else whole_rupiah(self.asked)
@@ -90,8 +90,26 @@ class XenditPayment(Wire):
             provider_ref_no=self.receipt or None,
             paid_at=moment(captured_at or self.created),
             contradiction=contradiction,
-            detail=f"payment {self.status}",
+            detail=f"payment {self.status}"[:60],
         )
+
+
+def observed_in(row: Transaction) -> Observation:
+    """What a line of the list of transactions tells: the money, but not the payer's receipt."""
+    try:
+        amount, contradiction = whole_rupiah(row.amount or ""), None
+    except ValueError:
+        amount, contradiction = None, "amount_format"
+    return Observation(
+        source=Source.LOOKUP,
+        status=Status.PAID,
+        amount=amount,
+        currency=row.currency,
+        provider_trx_id=row.payment_request_id,
+        paid_at=moment(row.created),
+        contradiction=contradiction,
+        detail="found in the list of transactions",
+    )
 
 
 def parse_webhook(headers: Mapping[str, str], body: bytes, token: str) -> WebhookEvent:

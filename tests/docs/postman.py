@@ -94,6 +94,7 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
     ),
     "2. An order that is given up": (
         Step(operation="createPayment", status=201, asserts=(PENDING,), then=REMEMBER, before=NEW_ORDER),
+        Step(operation="confirmPayment", status=409, name="A word for a provider that knows is refused"),
         Step(operation="cancelPayment", asserts=(_is("status", '"CANCELLED"'),)),
         Step(
             operation="renewPayment",

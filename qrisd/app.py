@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -31,11 +32,13 @@ from qrisd.providers.http import ProviderHttp
 from qrisd.providers.registry import Toolbox, make
 from qrisd.services.api_keys import Keyring
 from qrisd.services.calling import ProviderCalls
+from qrisd.services.charging import Charging
 from qrisd.services.circuits import Circuits
+from qrisd.services.creating import Creating, Terms
 from qrisd.services.health import Health
 from qrisd.services.live import Live
 from qrisd.services.observing import Door
-from qrisd.services.payments import Payments, Terms
+from qrisd.services.payments import Payments
 from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
 from qrisd.services.webhooks import Webhooks
@@ -50,6 +53,40 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What the services stand on."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    chosen: Mapping[str, ProviderSettings]
+    nmids: Mapping[str, str | None]
+    longest_call_s: float
+    http: ProviderHttp
+    providers: Mapping[str, Provider]
+    db: Database
+    live: Live
+    recent: Recent
+    metrics: Metrics
+    health: Health
+    circuits: Circuits
+    calls: ProviderCalls
+    door: Door
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Services:
+    """The use-cases, and the one job that asks providers."""
+
+    watcher: Watcher
+    charging: Charging
+    creating: Creating
+    payments: Payments
+    webhooks: Webhooks
+    keyring: Keyring
+    watch: watch.Watch
+
+
 def build(
     settings: Settings,
     *,
@@ -57,87 +94,130 @@ def build(
     http: ProviderHttp | None = None,
     stop: asyncio.Event | None = None,
 ) -> Starlette:
-    """The whole application, made without I/O; its lifespan opens and closes everything.
+    """The whole application; its lifespan opens and closes everything.
 
     The data directory must be ready (`DataDir.open_database`). `stop`, once set, sends long-polls and streams home."""
-    data_dir = DataDir(settings.data_dir)
-    base_url = settings.address
-    chosen = settings.provider_settings()
-    http = http or ProviderHttp()
-    providers = make_providers(settings, chosen, http, clock)
-    nmids = {name: one.nmid for name, one in chosen.items()}
-    db, live, metrics = Database(data_dir.database), Live(), Metrics()
-    health = Health(db, clock)
-    circuits = Circuits(providers, metrics.provider_call)
-    calls = ProviderCalls(circuits)
-    recent = Recent()
-    door = Door(providers=providers, live=live, recent=recent, base_url=base_url, count=metrics.changed)
-    watcher = Watcher(
-        db=db,
-        providers=providers,
-        door=door,
-        nmids=nmids,
-        longest_call_s=max((one.timeout for one in chosen.values()), default=0.0),
-        clock=clock,
-        clock_is_trusted=health.clock_is_trusted,
-        calls=calls,
-    )
-    payments = Payments(
-        db=db,
-        providers=providers,
-        door=door,
-        recent=recent,
-        watcher=watcher,
-        terms=_terms(settings, nmids),
-        clock=clock,
-        has_room=health.has_room,
-        calls=calls,
-    )
-    aliases = {GENERIC_WEBHOOK: "simulator"} if "simulator" in providers else {}
-    webhooks = Webhooks(
-        db=db, providers=providers, aliases=aliases, door=door, recent=recent, watcher=watcher, clock=clock
-    )
-    keyring = Keyring(db, settings.environment)
-    watching = watch.Watch(watcher)
-    scheduler = Scheduler(
-        [
-            Job("health", 1.0, health.tick),
-            Job("watch", watch.EVERY_S, watching.run),
-            Job("changes", KEYS_FRESH_S, _notice_changes(db, keyring, recent, live)),
-            Job("log", 1.0, _flush_log),
-            Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(db, clock).run),
-        ]
-    )
-    zone = ZoneInfo(settings.timezone)
-    api = Api(
-        auth=Auth(keyring, per_key=settings.rate_limit.per_key, failed_auth=settings.rate_limit.failed_auth),
-        payments=PaymentsApi(service=payments, db=db, live=live, base_url=base_url, zone=zone),
-        providers=ProvidersApi(providers, {name: one.type or name for name, one in chosen.items()}, circuits),
-        webhooks=WebhooksApi(webhooks, metrics.webhook),
-        health=HealthApi(health, scheduler, circuits, metrics),
-    )
+    ground = _ground(settings, clock, http or ProviderHttp())
+    services = _services(ground)
+    scheduler = _scheduler(ground, services)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await db.open()
+        await ground.db.open()
         scheduler.start()
-        closing = asyncio.create_task(_close_when(stop, live))
+        closing = asyncio.create_task(_close_when(stop, ground.live))
         try:
             yield
         finally:
             closing.cancel()
-            live.close()
+            ground.live.close()
             await scheduler.stop()
-            for part in (payments, webhooks, watching, watcher):
+            for part in (services.charging, services.webhooks, services.watch, services.watcher):
                 await part.finish()
-            await db.close()
-            await http.aclose()
+            await ground.db.close()
+            await ground.http.aclose()
 
     return Starlette(
-        routes=routes(api),
-        middleware=[Middleware(Edge, observe=metrics.request)],
+        routes=routes(_api(ground, services, scheduler)),
+        middleware=[Middleware(Edge, observe=ground.metrics.request)],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
+    )
+
+
+def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHttp) -> _Ground:
+    chosen = settings.provider_settings()
+    providers = make_providers(settings, chosen, http, clock)
+    db = Database(DataDir(settings.data_dir).database)
+    live, recent, metrics = Live(), Recent(), Metrics()
+    circuits = Circuits(providers, metrics.provider_call)
+    return _Ground(
+        settings=settings,
+        clock=clock,
+        chosen=chosen,
+        nmids={name: one.nmid for name, one in chosen.items()},
+        longest_call_s=max((one.timeout for one in chosen.values()), default=0.0),
+        http=http,
+        providers=providers,
+        db=db,
+        live=live,
+        recent=recent,
+        metrics=metrics,
+        health=Health(db, clock),
+        circuits=circuits,
+        calls=ProviderCalls(circuits),
+        door=Door(providers=providers, live=live, recent=recent, base_url=settings.address, count=metrics.changed),
+    )
+
+
+def _services(on: _Ground) -> _Services:
+    db, providers, door, calls, clock = on.db, on.providers, on.door, on.calls, on.clock
+    trusted = on.health.clock_is_trusted
+    watcher = Watcher(
+        db=db, providers=providers, door=door, nmids=on.nmids, clock=clock, clock_is_trusted=trusted, calls=calls
+    )
+    charging = Charging(
+        db=db,
+        providers=providers,
+        door=door,
+        calls=calls,
+        nmids=on.nmids,
+        longest_call_s=on.longest_call_s,
+        clock=clock,
+    )
+    creating = Creating(
+        db=db,
+        providers=providers,
+        charging=charging,
+        watcher=watcher,
+        calls=calls,
+        terms=_terms(on.settings),
+        clock=clock,
+        has_room=on.health.has_room,
+    )
+    payments = Payments(db=db, providers=providers, charging=charging, watcher=watcher, calls=calls, recent=on.recent)
+    aliases = {GENERIC_WEBHOOK: "simulator"} if "simulator" in providers else {}
+    webhooks = Webhooks(
+        db=db, providers=providers, aliases=aliases, door=door, recent=on.recent, watcher=watcher, clock=clock
+    )
+    return _Services(
+        watcher=watcher,
+        charging=charging,
+        creating=creating,
+        payments=payments,
+        webhooks=webhooks,
+        keyring=Keyring(db, on.settings.environment),
+        watch=watch.Watch(watcher),
+    )
+
+
+def _scheduler(on: _Ground, services: _Services) -> Scheduler:
+    return Scheduler(
+        [
+            Job("health", 1.0, on.health.tick),
+            Job("watch", watch.EVERY_S, services.watch.run),
+            Job("changes", KEYS_FRESH_S, _notice_changes(on.db, services.keyring, on.recent, on.live)),
+            Job("log", 1.0, _flush_log),
+            Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(on.db, on.clock).run),
+        ]
+    )
+
+
+def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
+    limits = on.settings.rate_limit
+    return Api(
+        auth=Auth(services.keyring, per_key=limits.per_key, failed_auth=limits.failed_auth),
+        payments=PaymentsApi(
+            creating=services.creating,
+            service=services.payments,
+            db=on.db,
+            live=on.live,
+            base_url=on.settings.address,
+            zone=ZoneInfo(on.settings.timezone),
+        ),
+        providers=ProvidersApi(on.providers, {name: one.type or name for name, one in on.chosen.items()}, on.circuits),
+        webhooks=WebhooksApi(services.webhooks, on.metrics.webhook),
+        health=HealthApi(on.health, scheduler, on.circuits, on.metrics),
     )
 
 
@@ -159,14 +239,13 @@ def make_providers(
     return {name: make(name, one, tools) for name, one in chosen.items()}
 
 
-def _terms(settings: Settings, nmids: Mapping[str, str | None]) -> Terms:
+def _terms(settings: Settings) -> Terms:
     return Terms(
         base_url=settings.address,
         currency=settings.currency,
         expires_in=settings.payment.expires_in,
         max_amount=settings.payment.max_amount,
         order=settings.routing.order or (settings.default_provider,),
-        nmids=nmids,
         signature_version=settings.signature_version,
     )
 

@@ -24,8 +24,9 @@ from qrisd.domain.payment import Payment, Status
 from qrisd.domain.times import to_text
 from qrisd.schemas import ConfirmPayment, CreatePayment, payment_resource
 from qrisd.services.api_keys import Caller
+from qrisd.services.creating import Answer, Creating, Key
 from qrisd.services.live import Live
-from qrisd.services.payments import Answer, Key, Payments
+from qrisd.services.payments import Payments
 from qrisd.store import payment_logs
 from qrisd.store import payments as stored_payments
 from qrisd.store.db import Database
@@ -42,7 +43,10 @@ LIST_PARAMETERS: Final = ("status", "order_id", "provider", "outlet", "from", "t
 class PaymentsApi:
     """The handlers. Reading asks the store; changing goes through the service."""
 
-    def __init__(self, *, service: Payments, db: Database, live: Live, base_url: str, zone: ZoneInfo) -> None:
+    def __init__(
+        self, *, creating: Creating, service: Payments, db: Database, live: Live, base_url: str, zone: ZoneInfo
+    ) -> None:
+        self._creating = creating
         self._service = service
         self._db = db
         self._live = live
@@ -53,7 +57,7 @@ class PaymentsApi:
         read_query(request, ())
         key = Key(caller.id, read_idempotency_key(request))
         order = await read_body(request, CreatePayment)
-        return _answer(await self._service.create(order, key))
+        return _answer(await self._creating.create(order, key))
 
     async def get(self, request: Request, caller: Caller) -> Response:
         query = read_query(request, ("wait",))

@@ -38,7 +38,6 @@ class Watcher:
         providers: Mapping[str, Provider],
         door: Door,
         nmids: Mapping[str, str | None],
-        longest_call_s: float,
         clock: Callable[[], datetime],
         clock_is_trusted: Callable[[], bool],
         calls: ProviderCalls,
@@ -47,7 +46,6 @@ class Watcher:
         self._providers = providers
         self._door = door
         self._nmids = nmids
-        self.longest_call_s = longest_call_s
         self._clock = clock
         self._clock_is_trusted = clock_is_trusted
         self._calls = calls

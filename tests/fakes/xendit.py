@@ -298,7 +298,7 @@ class FakeXendit:
                 charge.status = "CANCELED"
                 return Reply.json(200, self._shown(charge))
             case "simulate":
-                self.pay(charge.reference, amount=request.json().get("amount"))
+                self.pay(charge.reference, amount=request.json().get("amount") if request.body else None)
                 return Reply.json(200, {"status": "PENDING", "message": "You will receive a webhook."})
             case "payments" if self.lists_qr_payments:
                 return Reply.json(200, {"data": [self._payment_qr(charge, each) for each in charge.payments]})

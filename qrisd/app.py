@@ -117,12 +117,14 @@ def build(
             await ground.db.close()
             await ground.http.aclose()
 
-    return Starlette(
+    app = Starlette(
         routes=routes(_api(ground, services, scheduler)),
         middleware=[Middleware(Edge, observe=ground.metrics.request)],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect loses the body of a webhook, and would be built from Host
+    return app
 
 
 def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHttp) -> _Ground:

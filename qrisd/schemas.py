@@ -101,7 +101,9 @@ class CreatePayment(Body):
 
     order_id: OrderId = Field(description="Yours, unique for ever: 1-64 of letters, digits and . _ ~ : / # @ + -")
     amount: Rupiah = Field(ge=1, description="Whole rupiah.")
-    expires_in: Seconds | None = Field(None, ge=60, le=604_800, description="Seconds the QR lives; 900 when left out.")
+    expires_in: Annotated[Seconds, Field(ge=60, le=604_800)] | None = Field(
+        None, description="Seconds the QR lives; 900 when left out."
+    )
     callback_url: Url | None = Field(None, description="Where we tell your server what happens.")
     description: Annotated[Text, StringConstraints(max_length=255)] | None = None
     customer: Customer | None = None

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
-from pydantic_core import core_schema, to_json
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core import to_json
 
 from qrisd import __version__
 from qrisd.api import examples
@@ -56,18 +56,10 @@ WEBHOOK_ABOUT: Final = (
 
 
 class _Schemas(GenerateJsonSchema):
-    """Without the titles pydantic makes of names, and with the bounds of optional numbers spelt as JSON Schema does."""
+    """Without the titles pydantic makes of names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        found = super().nullable_schema(schema)
-        for choice in found.get("anyOf", ()):
-            for name, keyword in (("ge", "minimum"), ("le", "maximum")):
-                if name in choice:
-                    choice[keyword] = choice.pop(name)
-        return found
 
 
 @cache

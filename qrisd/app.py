@@ -218,7 +218,7 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
             zone=ZoneInfo(on.settings.timezone),
         ),
         providers=ProvidersApi(on.providers, {name: one.type or name for name, one in on.chosen.items()}, on.circuits),
-        webhooks=WebhooksApi(services.webhooks, on.metrics.webhook),
+        webhooks=WebhooksApi(services.webhooks, on.providers, on.clock, on.metrics.webhook),
         health=HealthApi(on.health, scheduler, on.circuits, on.metrics),
     )
 

@@ -305,6 +305,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: Answer("Stored.", shapes.Received, {"received": True, "outcome": "applied"})},
         problems=("bad_json", "unauthorized", "not_found", *STORAGE),
     ),
+    ("POST", "/webhooks/{provider}/v1.0/access-token/b2b"): Operation(
+        id="issueToken",
+        tag="Webhooks",
+        summary="Give a SNAP bank the token it asks for",
+        description=(
+            "Some SNAP banks fetch a token from us before they notify us. Asked for and answered in the words of SNAP "
+            "BI, refusals too."
+        ),
+        parameters=(Parameter("provider", "path", "A configured SNAP provider.", {"type": "string"}, "bri"),),
+        answers={200: Answer("The token, in the words of SNAP BI.", media_type="application/json")},
+        problems=("not_found",),
+    ),
     ("GET", "/healthz"): Operation(
         id="getHealth",
         tag="Service",

@@ -42,6 +42,7 @@ def routes(api: Api) -> list[Route]:
         Route("/payments/{id}/renew", to("payments:write", payments.renew), methods=["POST"]),
         Route("/payments/{id}/confirm", to("payments:confirm", payments.confirm), methods=["POST"]),
         Route("/providers", to("providers:read", api.providers.find)),
+        Route("/webhooks/{provider}/v1.0/access-token/b2b", api.webhooks.issue_token, methods=["POST"]),
         Route("/healthz", api.health.live),
         Route("/readyz", api.health.ready),
         Route("/metrics", api.health.metrics),

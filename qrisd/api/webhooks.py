@@ -1,31 +1,57 @@
-"""Where providers' notifications arrive."""
+"""Where providers' notifications arrive, and where some first fetch a token from us."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.domain.errors import QrisdError
+from qrisd.domain.errors import NotFound, QrisdError
+from qrisd.providers.base import Acknowledges, IssuesTokens, Provider
 from qrisd.services.webhooks import Webhooks
 
 
 class WebhooksApi:
     """Nothing slow happens before the answer. `count(provider, outcome)` is told of every webhook."""
 
-    def __init__(self, service: Webhooks, count: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        service: Webhooks,
+        providers: Mapping[str, Provider],
+        clock: Callable[[], datetime],
+        count: Callable[[str, str], None],
+    ) -> None:
         self._service = service
+        self._providers = providers
+        self._clock = clock
         self._count = count
 
     async def receive(self, request: Request) -> Response:
-        provider = request.path_params["provider"]
+        name = request.path_params["provider"]
+        provider = self._providers.get(name)
         body = await request.body()
         try:
-            outcome = await self._service.receive(provider, request.headers, body)
+            outcome = await self._service.receive(name, request.headers, body)
         except QrisdError as error:
-            self._count(provider, type(error).__name__)
+            self._count(name if provider else "unknown", type(error).__name__)
+            if isinstance(provider, Acknowledges):
+                return _json(*provider.acknowledge(None, error))
             raise
-        self._count(provider, outcome)
-        return Response(to_json({"received": True, "outcome": outcome}), media_type="application/json")
+        self._count(name, outcome)
+        if isinstance(provider, Acknowledges):
+            return _json(*provider.acknowledge(outcome, None))
+        return _json(200, {"received": True, "outcome": outcome})
+
+    async def issue_token(self, request: Request) -> Response:
+        provider = self._providers.get(request.path_params["provider"])
+        if not isinstance(provider, IssuesTokens):
+            raise NotFound("No provider fetches tokens here.")
+        body = await request.body()
+        return _json(*provider.issue_token(request.headers, body, self._clock()))
+
+
+def _json(status: int, body: Mapping[str, object]) -> Response:
+    return Response(to_json(body), status, media_type="application/json")

@@ -123,6 +123,7 @@ class Attempt:
     provider_ref_no: str | None
     qris_payload: str | None
     amount_paid: int
+    amount_refunded: int
     error: str | None
     expires_at: datetime
     checks: int
@@ -197,6 +198,8 @@ def contradiction(attempt: Attempt, currency: str, seen: Observation) -> str | N
         return "amount_missing"
     if seen.status is Status.PAID and seen.currency is None:
         return "currency_missing"
+    if seen.status is Status.PARTIALLY_REFUNDED and seen.amount_refunded is None:
+        return "refund_amount_missing"
     return None
 
 
@@ -238,8 +241,12 @@ def _money(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> 
     received = (seen.amount or 0) if seen.status is Status.PAID else old.amount_paid or old.amount
     is_news = received > old.amount_paid
     attempt = _learn(old, seen, Status.PAID if is_news and received >= old.amount else old.status, received)
+    if seen.status is not Status.PAID:
+        given_back = attempt.amount_paid if seen.amount_refunded is None else seen.amount_refunded
+        given_back = max(old.amount_refunded, min(given_back, attempt.amount_paid))
+        attempt = replace(attempt, amount_refunded=given_back)
     after = _with_money(payment, old, attempt, seen, now)
-    after = _with_refund(after, seen)
+    after = _with_refund(after, attempt.amount_refunded - old.amount_refunded)
     return _change(payment, old, after, attempt, seen, now)
 
 
@@ -273,12 +280,10 @@ def _own(payment: Payment, attempt: Attempt) -> Attempt | Payment:
     return attempt if same else payment
 
 
-def _with_refund(payment: Payment, seen: Observation) -> Payment:
-    """Money given back moves a paid payment; what comes back of an underpaid one is counted and moves nothing."""
-    total = payment.amount_refunded
-    if seen.status in (Status.REFUNDED, Status.PARTIALLY_REFUNDED):
-        given_back = seen.amount_refunded if seen.amount_refunded is not None else payment.amount_paid
-        total = min(payment.amount_paid, max(total, given_back))
+def _with_refund(payment: Payment, extra: int) -> Payment:
+    """`extra` rupiah more given back move a paid payment; what comes back of an underpaid one is counted and moves
+    nothing."""
+    total = payment.amount_refunded + extra
     if total == 0 or payment.status not in MONEY:
         return replace(payment, amount_refunded=total)
     full = total >= payment.amount_paid or payment.status is Status.REFUNDED

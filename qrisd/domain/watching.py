@@ -24,10 +24,13 @@ ABSENCE_GRACE_S: Final = 60
 ABSENCES_NEEDED: Final = 2
 
 
-def next_check_at(attempt: Attempt, *, polled: bool, now: datetime) -> datetime | None:
+def next_check_at(
+    attempt: Attempt, *, polled: bool, now: datetime, closes_at: datetime | None = None
+) -> datetime | None:
     """When `attempt` must be looked at next; None when there is nothing left to learn by looking.
 
-    `polled` False: the provider tells by itself, so a live QR is looked at only when its time is up."""
+    `polled` False: the provider tells by itself, so a live QR is looked at only when its time is up. `closes_at` is
+    when our own clock closes its payment, which may be earlier than the QR's end at the provider."""
     if attempt.status is Status.CREATED:
         delay_s: float = UNKNOWN_DELAYS_S[min(attempt.checks, len(UNKNOWN_DELAYS_S) - 1)]
         return now + timedelta(seconds=delay_s)
@@ -35,9 +38,8 @@ def next_check_at(attempt: Attempt, *, polled: bool, now: datetime) -> datetime 
         return None
     if attempt.expires_at <= now:
         return now + timedelta(seconds=_overdue_delay_s(attempt, now))
-    if not polled:
-        return attempt.expires_at
-    return min(now + timedelta(seconds=_live_delay_s(attempt, now)), attempt.expires_at)
+    ends = [end for end in (attempt.expires_at, closes_at) if end is not None and end > now]
+    return min([*ends, now + timedelta(seconds=_live_delay_s(attempt, now))]) if polled else min(ends)
 
 
 def _live_delay_s(attempt: Attempt, now: datetime) -> float:

@@ -180,3 +180,21 @@ class Diagnoses(Protocol):
     async def diagnose(self) -> list[tuple[bool, str]]:
         """(fine, one line saying what is so and what to do) for each thing checked. Raises nothing."""
         ...
+
+
+@runtime_checkable
+class IssuesTokens(Protocol):
+    """A provider that fetches a token from us before it notifies us."""
+
+    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[int, dict[str, Any]]:
+        """Answer its request for a token: (HTTP status, JSON body), a refusal too. Header names are lower case."""
+        ...
+
+
+@runtime_checkable
+class Acknowledges(Protocol):
+    """A provider that wants its notifications answered in its own words."""
+
+    def acknowledge(self, outcome: str | None, error: Exception | None) -> tuple[int, dict[str, Any]]:
+        """(HTTP status, JSON body) for what became of a notification: its outcome once stored, or the error."""
+        ...

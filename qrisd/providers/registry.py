@@ -12,10 +12,14 @@ from qrisd.providers.http import ProviderHttp
 from qrisd.providers.midtrans import Midtrans, MidtransSettings
 from qrisd.providers.simulator import Simulator, SimulatorSettings
 from qrisd.providers.static import Static, StaticSettings
+from qrisd.providers.xendit import XenditSettings
+from qrisd.providers.xendit_payment_requests import XenditPaymentRequests
+from qrisd.providers.xendit_qr_codes import XenditQrCodes
 
 SETTINGS: Final[Mapping[str, type[ProviderSettings]]] = {
     "simulator": SimulatorSettings,
     "midtrans": MidtransSettings,
+    "xendit": XenditSettings,
     "static": StaticSettings,
 }
 
@@ -41,6 +45,10 @@ def make(name: str, settings: ProviderSettings, tools: Toolbox) -> Provider:
             )
         case MidtransSettings():
             return Midtrans(name, settings, tools.http, tools.notify_url(name))
+        case XenditSettings(api="qr_codes"):
+            return XenditQrCodes(name, settings, tools.http)
+        case XenditSettings():
+            return XenditPaymentRequests(name, settings, tools.http, tools.clock)
         case StaticSettings():
             return Static(name, settings, tools.clock)
     raise TypeError(f"no adapter takes {type(settings).__name__}")

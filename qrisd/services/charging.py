@@ -186,6 +186,7 @@ class Charging:
             provider_ref_no=None,
             qris_payload=None,
             amount_paid=0,
+            amount_refunded=0,
             error=None,
             expires_at=now + timedelta(seconds=payment.expires_in),
             checks=0,

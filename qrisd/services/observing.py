@@ -66,7 +66,7 @@ class Door:
         """What `seen` changes, worked out before the transaction that stores it."""
         change = apply(payment, attempt, seen, now)
         after = change.payment if change else payment
-        scheduled = self._scheduled(attempt, change.attempt if change else attempt, seen, now)
+        scheduled = self._scheduled(attempt, change.attempt if change else attempt, after, seen, now)
         problem = contradiction(attempt, payment.currency, seen)
         bodies = [
             event_body(event_type, sequence, after, self._base_url, now)
@@ -74,11 +74,14 @@ class Door:
         ]
         return Decision(payment, attempt, Recorded(after, scheduled, change, problem), bodies, now)
 
-    def _scheduled(self, before: Attempt, attempt: Attempt, seen: Observation, now: datetime) -> Attempt:
+    def _scheduled(
+        self, before: Attempt, attempt: Attempt, payment: Payment, seen: Observation, now: datetime
+    ) -> Attempt:
         provider = self._providers.get(attempt.provider)
         polled = provider is not None and provider.capabilities.polled
         checks = attempt.checks + (seen.source is Source.LOOKUP)
-        later = next_check_at(attempt, polled=polled, now=now)
+        closes_at = payment.expires_at if attempt.number == payment.attempt else None
+        later = next_check_at(attempt, polled=polled, now=now, closes_at=closes_at)
         if (attempt, checks, later) == (before, before.checks, before.next_check_at):
             return before
         return replace(attempt, checks=checks, next_check_at=later, version=before.version + 1)

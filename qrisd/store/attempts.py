@@ -11,7 +11,7 @@ from qrisd.store.db import Connection
 
 _COLUMNS: Final = (
     "id, payment_id, number, provider, reference, amount, status, provider_trx_id, provider_ref_no, qris_payload, "
-    "amount_paid, error, expires_at, checks, next_check_at, version, created_at, updated_at"
+    "amount_paid, amount_refunded, error, expires_at, checks, next_check_at, version, created_at, updated_at"
 )
 _NAMES: Final = tuple(_COLUMNS.split(", "))
 _INSERT: Final = f"INSERT INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
@@ -27,13 +27,15 @@ def save(conn: Connection, attempt: Attempt, now: datetime) -> None:
     """Store what can change about an attempt, as of `now`; `attempt.version` is the new one."""
     conn.execute(
         "UPDATE attempts SET status = ?, provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, amount_paid = ?, "
-        "error = ?, expires_at = ?, checks = ?, next_check_at = ?, version = ?, updated_at = ? WHERE id = ?",
+        "amount_refunded = ?, error = ?, expires_at = ?, checks = ?, next_check_at = ?, version = ?, "
+        "updated_at = ? WHERE id = ?",
         (
             attempt.status,
             attempt.provider_trx_id,
             attempt.provider_ref_no,
             attempt.qris_payload,
             attempt.amount_paid,
+            attempt.amount_refunded,
             attempt.error,
             to_text(attempt.expires_at),
             attempt.checks,
@@ -130,6 +132,7 @@ def _values(attempt: Attempt) -> tuple[Any, ...]:
         attempt.provider_ref_no,
         attempt.qris_payload,
         attempt.amount_paid,
+        attempt.amount_refunded,
         attempt.error,
         to_text(attempt.expires_at),
         attempt.checks,

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiosqlite
+import structlog
 
 from qrisd.domain.errors import StorageBusy, StorageUnavailable
 
 T = TypeVar("T")
+log = structlog.get_logger()
 Connection = sqlite3.Connection
 Unit = Callable[[Connection], T]
 
@@ -116,7 +118,10 @@ class _Group:
 def _settle(future: asyncio.Future[Any], then: Callable[[Any], None] | None, outcome: Any) -> None:
     failed = isinstance(outcome, BaseException)
     if not failed and then is not None:
-        then(outcome)
+        try:
+            then(outcome)
+        except Exception:  # what is stored is stored: nobody may be left waiting for it
+            log.exception("what follows a commit failed")
     if future.cancelled():
         return
     if failed:

@@ -99,6 +99,12 @@ RULES: Final = (
                 AND coalesce(exception, '') NOT IN ('overpaid', 'duplicate'))""",
     ),
     Rule(
+        "amount_refunded",
+        "A payment's amount_refunded is the sum of what was given back of its attempts.",
+        """SELECT p.id FROM payments p WHERE p.amount_refunded !=
+           (SELECT coalesce(sum(a.amount_refunded), 0) FROM attempts a WHERE a.payment_id = p.id)""",
+    ),
+    Rule(
         "attempts",
         "A payment's attempts are numbered 1 to its present one.",
         """SELECT p.id FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id GROUP BY p.id

@@ -88,6 +88,7 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
         Step(operation="getQrPng", asserts=(IS_PNG,)),
         Step(operation="checkPayment", asserts=(PENDING,)),
         Step(operation="renewPayment", asserts=(PENDING, _is("attempt", "2")), then=REMEMBER),
+        Step(operation="issueToken", status=404, name="A token for a SNAP bank: none is configured"),
         Step(operation="receiveWebhook", asserts=(_is("outcome", '"applied"'),), before=SIGN),
         Step(operation="getPayment", name="Read the paid payment", asserts=(IS_PAID,)),
         Step(operation="getTimeline", asserts=(_is("data[0].event", '"CREATED"'),)),

@@ -63,6 +63,7 @@ def attempt(status: Status = Status.PENDING, number: int = 1, **facts: Any) -> A
         "provider_ref_no": None,
         "qris_payload": "QR",
         "amount_paid": AMOUNT if status is Status.PAID else 0,
+        "amount_refunded": 0,
         "error": None,
         "expires_at": NOW + timedelta(seconds=900),
         "checks": 0,
@@ -84,7 +85,8 @@ def seen(status: Status | None, **facts: Any) -> Observation:
 
 
 def attempt_for(status: Status) -> Attempt:
-    return attempt(Status.PAID if status in MONEY else status)
+    given_back = payment(status).amount_refunded
+    return attempt(Status.PAID if status in MONEY else status, amount_refunded=given_back)
 
 
 # (status before, what is observed of its attempt) -> status after; every pair not here leaves the payment alone.
@@ -197,6 +199,16 @@ def test_a_renewal_takes_the_payment_back_to_created_with_the_new_attempt() -> N
     assert change.payment.qris_payload is None
 
 
+def test_two_paid_attempts_that_are_both_refunded_give_back_both() -> None:
+    twice = payment(Status.PAID, attempt=2, amount_paid=2 * AMOUNT, exception=Oddity.DUPLICATE)
+    first = apply(twice, attempt(Status.PAID, number=1), seen(Status.REFUNDED), NOW)
+    assert first is not None
+    assert (first.payment.status, first.payment.amount_refunded) == (Status.PARTIALLY_REFUNDED, AMOUNT)
+    second = apply(first.payment, attempt(Status.PAID, number=2), seen(Status.REFUNDED), NOW)
+    assert second is not None
+    assert (second.payment.status, second.payment.amount_refunded) == (Status.REFUNDED, 2 * AMOUNT)
+
+
 def test_a_refund_seen_before_its_payment_counts_both() -> None:
     change = apply(payment(), attempt(), seen(Status.REFUNDED), NOW)
     assert change is not None
@@ -212,15 +224,17 @@ def test_a_refund_seen_before_its_payment_counts_both() -> None:
         ({"currency": None}, "currency_missing"),
         ({"amount": None}, "amount_missing"),
         ({"amount": 0}, "amount_missing"),
+        ({"status": Status.PARTIALLY_REFUNDED, "amount_refunded": None}, "refund_amount_missing"),
         ({"provider_trx_id": "T-9"}, "provider_trx_id_mismatch"),
         ({"contradiction": "merchant_mismatch"}, "merchant_mismatch"),
     ],
 )
 def test_money_that_contradicts_what_was_asked_is_kept_but_not_believed(wrong: dict[str, Any], problem: str) -> None:
-    change = apply(payment(), attempt(), seen(Status.PAID, **wrong), NOW)
+    word = seen(**{"status": Status.PAID, **wrong})
+    change = apply(payment(), attempt(), word, NOW)
     assert change is not None
     assert (change.payment, change.attempt.error, change.log) == (payment(), problem, "ERROR")
-    assert apply(payment(), change.attempt, seen(Status.PAID, **wrong), NOW) is None
+    assert apply(payment(), change.attempt, word, NOW) is None
 
 
 def test_a_qr_that_is_not_the_one_asked_for_fails_the_attempt() -> None:

@@ -33,6 +33,14 @@ def test_a_provider_that_tells_by_itself_is_asked_only_at_the_end() -> None:
     assert pause_s(attempt(), 100, polled=False) == 800
 
 
+@pytest.mark.parametrize("polled", [True, False])
+def test_a_payment_that_closes_before_its_qr_ends_is_looked_at_when_it_closes(polled: bool) -> None:
+    long = attempt(expires_at=NOW + timedelta(hours=48))
+    closes_at = NOW + timedelta(seconds=4_000)
+    asked = NOW + timedelta(seconds=3_995)
+    assert next_check_at(long, polled=polled, now=asked, closes_at=closes_at) == closes_at
+
+
 def test_a_qr_that_outlives_its_time_stays_watched() -> None:
     assert pause_s(attempt(), 900) == 5
     assert pause_s(attempt(), 4_000) == 60

@@ -360,6 +360,7 @@ async def test_an_answer_with_another_reference_is_a_contradiction(either: Adapt
     fake.script.next("charge", fields={"reference_id": "SOMEBODY-ELSES"})
     assert (await either.create_qr(charge())).contradiction == "reference_mismatch"
     live = await charged(either)
+    fake.pay(REFERENCE)
     fake.script.next("status", fields={"reference_id": "SOMEBODY-ELSES"})
     assert (await either.fetch_status(live)).contradiction == "reference_mismatch"
 

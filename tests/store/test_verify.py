@@ -26,6 +26,7 @@ BREAKS = [
     ("exception", "UPDATE payments SET exception = 'late' WHERE order_id = 'INV-2'"),
     ("exception", "UPDATE payments SET exception = 'overpaid' WHERE order_id = 'INV-1'"),
     ("duplicate", "UPDATE payments SET exception = 'duplicate' WHERE order_id = 'INV-1'"),
+    ("amount_refunded", "UPDATE attempts SET amount_refunded = 1 WHERE status = 'PAID'"),
     ("refunds", "UPDATE payments SET amount_refunded = 15001 WHERE order_id = 'INV-1'"),
     ("refunds", "UPDATE payments SET amount_refunded = 100 WHERE order_id = 'INV-1'"),
     ("refunds", "UPDATE payments SET status = 'REFUNDED', amount_refunded = 100 WHERE order_id = 'INV-1'"),

@@ -47,6 +47,7 @@ CREATE TABLE attempts (
     provider_ref_no TEXT,
     qris_payload    TEXT,
     amount_paid     INTEGER NOT NULL CHECK (amount_paid >= 0),
+    amount_refunded INTEGER NOT NULL CHECK (amount_refunded BETWEEN 0 AND amount_paid),
     error           TEXT,
     expires_at      TEXT NOT NULL,
     checks          INTEGER NOT NULL,

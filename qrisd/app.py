@@ -119,7 +119,7 @@ def build(
 
     app = Starlette(
         routes=routes(_api(ground, services, scheduler)),
-        middleware=[Middleware(Edge, observe=ground.metrics.request)],
+        middleware=[Middleware(Edge, observe=ground.metrics.request, log=log.RequestLog().write)],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )

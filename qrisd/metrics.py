@@ -26,6 +26,7 @@ class Metrics:
             registry=self.registry,
             buckets=(0.005, 0.025, 0.1, 0.5, 2.5, 10),
         )
+        self._request_children: dict[tuple[str, str, int], Histogram] = {}
         self._changes = Counter(
             "qrisd_payment_changes_total", "Changes of payments", ["change", "provider"], registry=self.registry
         )
@@ -54,7 +55,11 @@ class Metrics:
         )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(method, route, status).observe(seconds)
+        key = (method, route, status)
+        child = self._request_children.get(key)
+        if child is None:
+            child = self._request_children[key] = self._requests.labels(*key)
+        child.observe(seconds)
 
     def changed(self, recorded: Recorded) -> None:
         if recorded.change is None:

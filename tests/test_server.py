@@ -88,7 +88,7 @@ class Shop:
             Route("/slow", self.slow, methods=["GET", "POST"]),
             Route("/flood", self.flood),
         ]
-        edge = Middleware(Edge, observe=lambda *_: None)
+        edge = Middleware(Edge, observe=lambda *_: None, log=lambda *_: None)
         return Starlette(routes=routes, middleware=[edge], lifespan=self.run)
 
 

@@ -15,6 +15,7 @@ from qrisd.api.problems import BY_CODE, document
 from qrisd.log import REQUEST_ID
 
 Observe = Callable[[str, str, int, float], None]
+RequestLine = Callable[[str, str, int, float, str], None]
 
 BODY_LIMIT_BYTES = 64 * 1024
 WEBHOOK_BODY_LIMIT_BYTES = 256 * 1024
@@ -63,13 +64,16 @@ class Edge:
 
     Gives the request its id (`scope["state"]["request_id"]`, the log context, `X-Request-Id`), refuses a body beyond
     `body_limit(path)` bytes with 413, adds the security headers that a response did not set itself, answers an
-    unexpected exception with a 500 without internals, writes one access line without query, headers and body, and
-    calls `observe(method, route template, status, seconds)`.
+    unexpected exception with a 500 without internals, and calls `log(method, path, status, duration_ms, request_id)`,
+    never with query, headers or body, and `observe(method, route template, status, seconds)`.
     """
 
-    def __init__(self, app: ASGIApp, observe: Observe, body_limit: Callable[[str], int] = body_limit_bytes) -> None:
+    def __init__(
+        self, app: ASGIApp, observe: Observe, log: RequestLine, body_limit: Callable[[str], int] = body_limit_bytes
+    ) -> None:
         self.app = app
         self.observe = observe
+        self.log = log
         self.body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,13 +111,8 @@ class Edge:
         seconds = time.perf_counter() - exchange.started_at
         self.observe(scope["method"], route_template(scope), status, seconds)
         if scope["path"] not in UNLOGGED_PATHS:
-            log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                duration_ms=round(seconds * 1000, 1),
-            )
+            duration_ms = round(seconds * 1000, 1)
+            self.log(scope["method"], scope["path"], status, duration_ms, exchange.request_id)
 
 
 class _Exchange:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
@@ -237,6 +238,7 @@ def make_providers(
         clock=clock,
         simulator_secret=data_dir.read_or_make_secret(data_dir.simulator_secret),
         notify_url=lambda name: f"{public}/webhooks/{name}" if public else None,
+        base_path=urlsplit(settings.address).path,
     )
     return {name: make(name, one, tools) for name, one in chosen.items()}
 

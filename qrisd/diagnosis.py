@@ -187,6 +187,7 @@ async def _provider_lines(settings: Settings, name: str, provider: ProviderSetti
         clock=lambda: datetime.now(UTC),
         simulator_secret="",
         notify_url=lambda other: _webhook_url(settings, other) if settings.public_base_url else None,
+        base_path=urlsplit(settings.address).path,
     )
     adapter = make(name, provider, tools)
     lines = [_environment_line(settings, name, provider)]

@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Final
 
 from qrisd.providers.base import Provider, ProviderSettings
+from qrisd.providers.doku import DokuSettings, doku
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.midtrans import Midtrans, MidtransSettings
+from qrisd.providers.nicepay import NicepaySettings, make_nicepay
 from qrisd.providers.simulator import Simulator, SimulatorSettings
+from qrisd.providers.snap import SnapSettings, snap_bank
 from qrisd.providers.static import Static, StaticSettings
 from qrisd.providers.xendit import XenditSettings
 from qrisd.providers.xendit_payment_requests import XenditPaymentRequests
@@ -20,6 +23,9 @@ SETTINGS: Final[Mapping[str, type[ProviderSettings]]] = {
     "simulator": SimulatorSettings,
     "midtrans": MidtransSettings,
     "xendit": XenditSettings,
+    "snap": SnapSettings,
+    "doku": DokuSettings,
+    "nicepay": NicepaySettings,
     "static": StaticSettings,
 }
 
@@ -27,12 +33,13 @@ SETTINGS: Final[Mapping[str, type[ProviderSettings]]] = {
 @dataclass(frozen=True, slots=True)
 class Toolbox:
     """What adapters are given. `notify_url(name)` is where that provider's webhooks reach us, None when our address
-    is not public."""
+    is not public; `base_path` is the path our address has, "" mostly."""
 
     http: ProviderHttp
     clock: Callable[[], datetime]
     simulator_secret: str
     notify_url: Callable[[str], str | None]
+    base_path: str
 
 
 def make(name: str, settings: ProviderSettings, tools: Toolbox) -> Provider:
@@ -49,6 +56,12 @@ def make(name: str, settings: ProviderSettings, tools: Toolbox) -> Provider:
             return XenditQrCodes(name, settings, tools.http)
         case XenditSettings():
             return XenditPaymentRequests(name, settings, tools.http, tools.clock)
+        case SnapSettings():
+            return snap_bank(name, settings, tools.http, tools.clock, tools.base_path)
+        case DokuSettings():
+            return doku(name, settings, tools.http, tools.clock, tools.base_path)
+        case NicepaySettings():
+            return make_nicepay(name, settings, tools.http, tools.clock, tools.notify_url(name))
         case StaticSettings():
             return Static(name, settings, tools.clock)
     raise TypeError(f"no adapter takes {type(settings).__name__}")

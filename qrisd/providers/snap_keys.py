@@ -23,10 +23,12 @@ _MIN_BITS: Final = 2048
 _ARMOURED: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----")
 
 
-def read_private_key(setting: str, path: Path) -> RSAPrivateKey:
+def read_private_key(setting: str, path: Path | None) -> RSAPrivateKey:
     """Our key: PEM (PKCS#8 or PKCS#1), or base64 of its DER without the BEGIN and END lines.
 
     Raises SettingsError, which names `setting` and never shows what is in the file."""
+    if path is None:
+        raise SettingsError(f"{setting} is not set: give the path of your RSA key.")
     data = _read(setting, path)
     try:
         key = load_pem_private_key(data, None) if _ARMOURED.search(data) else load_der_private_key(_bare(data), None)
@@ -41,8 +43,10 @@ def read_private_key(setting: str, path: Path) -> RSAPrivateKey:
     return key
 
 
-def read_public_key(setting: str, path: Path) -> RSAPublicKey:
-    """The provider's key, in the same forms. Raises SettingsError."""
+def read_public_key(setting: str, path: Path | None) -> RSAPublicKey | None:
+    """The provider's key, in the same forms; None when no file is set. Raises SettingsError."""
+    if path is None:
+        return None
     data = _read(setting, path)
     try:
         key = load_pem_public_key(data) if _ARMOURED.search(data) else load_der_public_key(_bare(data))

@@ -28,8 +28,8 @@ _ADVICE: Final = {
     "40000": "the request is not in the form this bank wants; compare its SNAP page with docs/providers/snap.md",
     "40001": "a field is not in the form this bank wants; the message names it",
     "40002": "a field this bank needs is missing; the message names it, and additional_info can hold it",
-    "40100": "check client_id, client_secret, private_key_file, path_prefix and signed_path_strip, that the public key "
-    "is registered with the bank, and this computer's clock",
+    "40100": "check the client id, the secret, private_key_file, the paths, that the bank has the public half of the "
+    "key, and this computer's clock",
     "40101": "it refuses the token it has just given; another program may use the same credentials",
     "40103": "it does not know the token it has just given; another program may use the same credentials",
     "40301": "this account may not use the service; ask the bank to activate QRIS MPM",
@@ -77,6 +77,7 @@ class Message(_Wire):
     merchant_id: str | None = Field(None, alias="merchantid")
     qr_content: str | None = Field(None, alias="qrcontent")
     qr_image: str | None = Field(None, alias="qrimage")
+    validity: str | None = Field(None, validation_alias=AliasChoices("validityperiod", *_info("validityperiod")))
     paid_at: str | None = Field(
         None,
         validation_alias=AliasChoices("paidtime", *_info("paidtime", "transactiondatetime", "transactiondate")),
@@ -199,3 +200,14 @@ def absence(attempt: Attempt, now: datetime, detail: str) -> Observation:
         return Observation(source=Source.LOOKUP, absent=True, detail=detail)
     status = unpaid_status(attempt, Status.PENDING, now)
     return Observation(source=Source.LOOKUP, status=status, detail=detail)
+
+
+def original(attempt: Attempt) -> dict[str, str]:
+    """How the bank is told which QR is meant: by its own number too, once we know it."""
+    known = {"originalReferenceNo": attempt.provider_trx_id} if attempt.provider_trx_id else {}
+    return {**known, "originalPartnerReferenceNo": attempt.reference}
+
+
+def money(amount: int, style: str) -> dict[str, Any]:
+    """Whole rupiah as the bank wants them: a "string" with two decimals, or a "number"."""
+    return {"value": f"{amount}.00" if style == "string" else amount, "currency": "IDR"}

@@ -14,7 +14,7 @@ import typer
 from pydantic import BaseModel
 
 from qrisd.cli import app
-from qrisd.config import ENV_PREFIX, Section, Settings, load
+from qrisd.config import ENV_PREFIX, Settings, load
 from qrisd.providers.base import ProviderSettings
 from qrisd.providers.registry import SETTINGS
 from qrisd.services.api_keys import SCOPES
@@ -32,7 +32,7 @@ def defaults_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]
     """(dotted name, default) of every setting in `model`; tables of settings are walked, the providers left out."""
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        if isinstance(default, Section):
+        if isinstance(default, BaseModel):
             yield from defaults_of(type(default), f"{prefix}{name}.")
         elif name != "providers":
             yield prefix + name, default

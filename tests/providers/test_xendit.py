@@ -109,6 +109,7 @@ def attempt(trx_id: str | None = None, **changes: Any) -> Attempt:
         "provider_ref_no": None,
         "qris_payload": "00020101",
         "amount_paid": 0,
+        "amount_refunded": 0,
         "error": None,
         "expires_at": NOW,
         "checks": 0,

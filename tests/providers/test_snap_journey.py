@@ -1,4 +1,4 @@
-"""SNAP banks through the whole product: `qrisd serve` as a process, a bank and a DOKU on loopback, all over real HTTP."""
+"""SNAP banks through the whole product: `qrisd serve` as a process, a bank and a DOKU on loopback, over real HTTP."""
 
 from __future__ import annotations
 

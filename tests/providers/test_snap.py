@@ -738,6 +738,13 @@ async def test_a_lost_partial_refund_is_known_as_a_duplicate(
     assert fake.book[REFERENCE].refunded == 3_000
 
 
+async def test_money_that_went_back_by_itself_is_not_given_back_again(bank: Snap, fake: FakeSnap) -> None:
+    await paid(bank, fake)
+    fake.refund(REFERENCE, 10_000, "made in the bank's dashboard")
+    assert (await refund(bank)).status is RefundStatus.DONE
+    assert "refund" not in actions(fake)
+
+
 async def test_a_refund_that_never_arrived_is_made_by_asking_again(bank: Snap, fake: FakeSnap) -> None:
     await paid(bank, fake)
     fake.script.next("refund", Fault.DROP_BEFORE_EFFECT)
@@ -1032,6 +1039,8 @@ async def test_a_strangers_stale_or_keyless_request_gets_no_token(http: Provider
     assert bank.issue_token(stranger, CREDENTIALS, now())[0] == 401
     fresh = lowered(fake.token_headers())
     assert bank.issue_token(fresh, CREDENTIALS, now() + timedelta(minutes=6))[0] == 401
+    fake.client_id = "SOMEBODY"
+    assert bank.issue_token(lowered(fake.token_headers()), CREDENTIALS, now())[0] == 401
     keyless = adapter(fake, http, tmp_path, provider_public_key_file=None)
     assert keyless.issue_token(fresh, CREDENTIALS, now())[0] == 401
 

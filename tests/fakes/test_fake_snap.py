@@ -81,10 +81,6 @@ def test_dokus_client_signs_as_we_do() -> None:
 
 # Midtrans' client, on the standard dialect
 
-needs_node = pytest.mark.skipif(
-    not (MODULES / "midtrans-client").exists(), reason="midtrans-client is not installed; run tests/setup-node first"
-)
-
 
 async def ask(fake: FakeSnap, *calls: tuple[str, dict[str, Any]], **more: Any) -> list[Any]:
     orders = {
@@ -134,7 +130,6 @@ def order(fake: FakeSnap) -> dict[str, Any]:
 ORIGINAL = {"originalPartnerReferenceNo": "QRISD-1", "merchantId": "MCH0001"}
 
 
-@needs_node
 async def test_midtrans_client_makes_asks_for_and_cancels_a_qr(bank: FakeSnap) -> None:
     made, asked, cancelled, after, twice = await ask(
         bank,
@@ -150,7 +145,6 @@ async def test_midtrans_client_makes_asks_for_and_cancels_a_qr(bank: FakeSnap) -
     assert twice["responseCode"] == "4094701"
 
 
-@needs_node
 async def test_midtrans_client_refunds_a_payment(bank: FakeSnap) -> None:
     await ask(bank, ("createPayment", order(bank)))
     bank.pay("QRISD-1")
@@ -167,14 +161,12 @@ async def test_midtrans_client_refunds_a_payment(bank: FakeSnap) -> None:
     assert (again["responseCode"], asked["latestTransactionStatus"]) == ("4097801", "04")
 
 
-@needs_node
 async def test_midtrans_client_with_a_wrong_secret_or_key_is_refused(bank: FakeSnap) -> None:
     (wrong_secret,) = await ask(bank, ("createPayment", order(bank)), clientSecret="wrong")
     (wrong_key,) = await ask(bank, ("createPayment", order(bank)), privateKey=private_pem("stranger").decode())
     assert (wrong_secret["responseCode"], wrong_key["responseCode"]) == ("4014700", "4017300")
 
 
-@needs_node
 async def test_midtrans_client_accepts_our_banks_notification_and_no_changed_one(bank: FakeSnap) -> None:
     await ask(bank, ("createPayment", order(bank)))
     bank.pay("QRISD-1")

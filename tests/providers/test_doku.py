@@ -274,6 +274,13 @@ async def test_another_body_path_or_secret_under_its_own_signature_is_unsigned(a
             account.parse_webhook(lowered(headers), sent, now())
 
 
+async def test_another_clients_notification_under_our_secret_is_unsigned(account: Snap, fake: FakeDoku) -> None:
+    fake.client_id = "BRN-9999"
+    body = jokul(fake)
+    with pytest.raises(WebhookUnsigned):
+        account.parse_webhook(lowered(fake.jokul_headers(NOTIFY_PATH, body)), body, now())
+
+
 async def test_its_own_notification_may_come_hours_late_and_twice(account: Snap, fake: FakeDoku) -> None:
     body = jokul(fake)
     late = now() + timedelta(hours=12)

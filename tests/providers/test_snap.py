@@ -971,7 +971,7 @@ async def test_a_notification_for_another_merchant_or_of_an_odd_amount_is_marked
         assert event.observation.contradiction == contradiction
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 60_000, b'{"a": NaN}', b"x" * 70_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 60_000, b'{"a": NaN}', raw(junk="x" * 70_000)])
 async def test_what_is_no_json_object_is_unreadable(http: ProviderHttp, tmp_path: Path, body: bytes) -> None:
     fake = Offline("hmac_notoken")
     bank = adapter(fake, http, tmp_path)

@@ -113,12 +113,6 @@ def amounts_open(conn: Connection, provider: str, least: int, most: int) -> set[
     return {row[0] for row in rows}
 
 
-def count_unresolved(conn: Connection, created_before: datetime) -> int:
-    """Attempts whose outcome has been unknown since before `created_before`."""
-    sql = "SELECT count(*) FROM attempts WHERE next_check_at IS NOT NULL AND status = 'CREATED' AND created_at < ?"
-    return int(conn.execute(sql, (to_text(created_before),)).fetchone()[0])
-
-
 def _values(attempt: Attempt) -> tuple[Any, ...]:
     return (
         attempt.id,

@@ -117,11 +117,6 @@ def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
     return clauses, values
 
 
-def count_by_status(conn: Connection) -> dict[str, int]:
-    rows = conn.execute("SELECT status, count(*) FROM payments GROUP BY status")
-    return dict(rows.fetchall())
-
-
 def newest_created_at(conn: Connection) -> datetime | None:
     row = conn.execute("SELECT max(created_at) FROM payments").fetchone()
     return from_text_or_none(row[0])

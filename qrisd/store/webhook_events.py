@@ -54,8 +54,3 @@ def settle(conn: Connection, attempt_id: str, *, received_before: datetime, prob
         "WHERE attempt_id = ? AND status = 'PENDING' AND received_at <= ?",
         ("ERROR" if problem else "OK", problem, to_text(now), attempt_id, to_text(received_before)),
     )
-
-
-def count_by_status(conn: Connection) -> dict[str, int]:
-    rows = conn.execute("SELECT status, count(*) FROM webhook_events GROUP BY status")
-    return dict(rows.fetchall())

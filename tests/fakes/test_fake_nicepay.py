@@ -20,7 +20,6 @@ from tests.fakes.server import LoopbackServer, Reply, Request
 from tests.fakes.snap import FakeSnap, key
 
 CLIENT = Path(__file__).with_name("nicepay_client.py")
-pytest.importorskip("python_nicepay")
 
 
 @pytest.fixture

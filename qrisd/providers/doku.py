@@ -23,13 +23,13 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.providers.base import ProviderSettings, RefundOrder, WebhookEvent
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.snap import plain
-from qrisd.providers.snap_calls import SnapCalls
-from qrisd.providers.snap_keys import read_private_key, read_public_key
-from qrisd.providers.snap_notify import MAX_BYTES, Notifications, event_id, read_object, without_personal
-from qrisd.providers.snap_profile import Account, Profile
-from qrisd.providers.snap_qr import Snap, make_snap
-from qrisd.providers.snap_signing import NotifyScheme, moment
+from qrisd.providers.snap.bank import plain
+from qrisd.providers.snap.calls import SnapCalls
+from qrisd.providers.snap.keys import read_private_key, read_public_key
+from qrisd.providers.snap.notify import MAX_BYTES, Notifications, event_id, read_object, without_personal
+from qrisd.providers.snap.profile import Account, Profile
+from qrisd.providers.snap.qr import Snap, make_snap
+from qrisd.providers.snap.signing import NotifyScheme, moment
 
 _BASE_URL: Final = {"sandbox": "https://api-sandbox.doku.com", "production": "https://api.doku.com"}
 _NO_TIP: Final = "1"

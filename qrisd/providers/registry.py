@@ -13,11 +13,11 @@ from qrisd.providers.http import ProviderHttp
 from qrisd.providers.midtrans import Midtrans, MidtransSettings
 from qrisd.providers.nicepay import NicepaySettings, make_nicepay
 from qrisd.providers.simulator import Simulator, SimulatorSettings
-from qrisd.providers.snap import SnapSettings, snap_bank
+from qrisd.providers.snap.bank import SnapSettings, snap_bank
 from qrisd.providers.static import Static, StaticSettings
-from qrisd.providers.xendit import XenditSettings
-from qrisd.providers.xendit_payment_requests import XenditPaymentRequests
-from qrisd.providers.xendit_qr_codes import XenditQrCodes
+from qrisd.providers.xendit.account import XenditSettings
+from qrisd.providers.xendit.payment_requests import XenditPaymentRequests
+from qrisd.providers.xendit.qr_codes import XenditQrCodes
 
 SETTINGS: Final[Mapping[str, type[ProviderSettings]]] = {
     "simulator": SimulatorSettings,

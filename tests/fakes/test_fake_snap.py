@@ -15,7 +15,7 @@ from doku_python_library.src.services.token_service import TokenService
 from doku_python_library.src.snap import DokuSNAP
 from flask import Flask
 
-from qrisd.providers.snap_signing import hmac_signature, rsa_signature, service_text, token_text
+from qrisd.providers.snap.signing import hmac_signature, rsa_signature, service_text, token_text
 from tests.fakes.doku import DIALECT, FakeDoku
 from tests.fakes.snap import WIB, Dialect, FakeSnap, key, private_pem, public_pem
 

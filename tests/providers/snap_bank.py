@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from qrisd.domain.payment import Attempt, Status
 from qrisd.providers.base import Charge
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.snap import SnapSettings, snap_bank
-from qrisd.providers.snap_qr import Snap
+from qrisd.providers.snap.bank import SnapSettings, snap_bank
+from qrisd.providers.snap.qr import Snap
 from tests.fakes.snap import FakeSnap, private_pem, public_pem
 
 REFERENCE = "7Q2M0K8R5T1V9X3Z6B4C"

@@ -13,7 +13,7 @@ from qrisd.domain.payment import Source, Status
 from qrisd.providers.base import Acknowledges, Cancels, Diagnoses, IssuesTokens, RefundOrder, Refunds, RefundStatus
 from qrisd.providers.doku import DokuSettings, doku
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.snap_qr import Snap
+from qrisd.providers.snap.qr import Snap
 from tests.fakes.doku import FORM, FakeDoku
 from tests.fakes.script import Fault
 from tests.providers.snap_bank import REFERENCE, attempt, charge, key_files, lost_attempt, lowered, now

@@ -16,8 +16,8 @@ from qrisd.domain.payment import Attempt, Status
 from qrisd.providers.base import Cancels, Charge, Diagnoses, Provider, RefundOrder, Refunds, RefundStatus
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.nicepay import NicepaySettings, make_nicepay
-from qrisd.providers.nicepay_v2 import NicepayV2
-from qrisd.providers.snap_signing import body_hash, hmac_signature, minify, rsa_matches, service_text, token_text
+from qrisd.providers.nicepay.v2 import NicepayV2
+from qrisd.providers.snap.signing import body_hash, hmac_signature, minify, rsa_matches, service_text, token_text
 from tests.fakes.nicepay import snap_nicepay
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply

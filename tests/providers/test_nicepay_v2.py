@@ -20,9 +20,9 @@ from qrisd.domain.errors import (
 from qrisd.domain.payment import Attempt, Source, Status
 from qrisd.providers.base import Cancels, Charge, Diagnoses, Provider, RefundOrder, Refunds, RefundStatus
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.nicepay_settings import NicepaySettings
-from qrisd.providers.nicepay_v2 import NicepayV2
-from qrisd.providers.nicepay_v2_wire import merchant_token
+from qrisd.providers.nicepay.settings import NicepaySettings
+from qrisd.providers.nicepay.v2 import NicepayV2
+from qrisd.providers.nicepay.v2_wire import merchant_token
 from tests.fakes.nicepay import FAILED, PROCESSING, REFUNDED, FakeNicepay
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply

@@ -32,9 +32,9 @@ from qrisd.providers.base import (
     RefundStatus,
 )
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.snap import SnapSettings
-from qrisd.providers.snap_qr import Snap
-from qrisd.providers.snap_token import Token, TokenCache
+from qrisd.providers.snap.bank import SnapSettings
+from qrisd.providers.snap.qr import Snap
+from qrisd.providers.snap.token import Token, TokenCache
 from qrisd.qr_image import png
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from qrisd.domain.errors import SettingsError
 from qrisd.providers.doku import jokul_component, jokul_signature
-from qrisd.providers.snap_keys import read_private_key, read_public_key
-from qrisd.providers.snap_signing import (
+from qrisd.providers.snap.keys import read_private_key, read_public_key
+from qrisd.providers.snap.signing import (
     NotifyScheme,
     body_hash,
     hmac_matches,
@@ -33,7 +33,7 @@ from qrisd.providers.snap_signing import (
     timestamp,
     token_text,
 )
-from qrisd.providers.snap_token import ISSUED_LIFETIME_S, TokenIssuer
+from qrisd.providers.snap.token import ISSUED_LIFETIME_S, TokenIssuer
 from tests.fakes.snap import key
 
 PEM = b"""\

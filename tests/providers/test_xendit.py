@@ -19,9 +19,9 @@ from qrisd.domain.errors import (
 from qrisd.domain.payment import Attempt, Source, Status
 from qrisd.providers.base import Cancels, Charge, Diagnoses, Provider, RefundOrder, Refunds, RefundStatus
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.xendit import XenditSettings
-from qrisd.providers.xendit_payment_requests import XenditPaymentRequests
-from qrisd.providers.xendit_qr_codes import XenditQrCodes
+from qrisd.providers.xendit.account import XenditSettings
+from qrisd.providers.xendit.payment_requests import XenditPaymentRequests
+from qrisd.providers.xendit.qr_codes import XenditQrCodes
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
 from tests.fakes.xendit import FakeXendit

@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from qrisd.providers.base import ProviderSettings
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.snap_calls import SnapCalls
-from qrisd.providers.snap_keys import read_private_key, read_public_key
-from qrisd.providers.snap_notify import Notifications
-from qrisd.providers.snap_profile import TOKEN_PATH, Account, Profile
-from qrisd.providers.snap_qr import Snap, make_snap
-from qrisd.providers.snap_signing import NotifyScheme
+from qrisd.providers.snap.calls import SnapCalls
+from qrisd.providers.snap.keys import read_private_key, read_public_key
+from qrisd.providers.snap.notify import Notifications
+from qrisd.providers.snap.profile import TOKEN_PATH, Account, Profile
+from qrisd.providers.snap.qr import Snap, make_snap
+from qrisd.providers.snap.signing import NotifyScheme
 
 
 def _path(text: str) -> str:

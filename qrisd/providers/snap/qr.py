@@ -17,13 +17,13 @@ from typing import Any
 from qrisd.domain.errors import ProviderError
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.providers.base import Capabilities, Charge, RefundObservation, RefundOrder, WebhookEvent
-from qrisd.providers.snap_calls import Deadline, Reply, SnapCalls
-from qrisd.providers.snap_diagnosis import diagnose
-from qrisd.providers.snap_notify import Notifications
-from qrisd.providers.snap_profile import Profile, Service
-from qrisd.providers.snap_refunds import SnapRefunds
-from qrisd.providers.snap_signing import moment, timestamp
-from qrisd.providers.snap_wire import (
+from qrisd.providers.snap.calls import Deadline, Reply, SnapCalls
+from qrisd.providers.snap.diagnosis import diagnose
+from qrisd.providers.snap.notify import Notifications
+from qrisd.providers.snap.profile import Profile, Service
+from qrisd.providers.snap.refunds import SnapRefunds
+from qrisd.providers.snap.signing import moment, timestamp
+from qrisd.providers.snap.wire import (
     DUPLICATE,
     EXPIRED,
     RETRY_CASES,

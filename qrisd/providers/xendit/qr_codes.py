@@ -18,7 +18,7 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.providers.base import Capabilities, Charge, WebhookEvent
 from qrisd.providers.http import Answer, ProviderHttp, parse_object
-from qrisd.providers.xendit import (
+from qrisd.providers.xendit.account import (
     FOLLOW_UP_S,
     NOT_FOUND,
     RETRY_CODES,
@@ -29,8 +29,8 @@ from qrisd.providers.xendit import (
     plain,
     repeat_key,
 )
-from qrisd.providers.xendit_diagnosis import diagnose
-from qrisd.providers.xendit_payments import STATUS, XenditPayment, observed_in, parse_webhook
+from qrisd.providers.xendit.diagnosis import diagnose
+from qrisd.providers.xendit.payments import STATUS, XenditPayment, observed_in, parse_webhook
 
 _PATH: Final = "/qr_codes/"
 _VERSION: Final = "2022-07-31"

@@ -9,10 +9,10 @@ from typing import Final
 
 from qrisd.domain.errors import ProviderError
 from qrisd.providers.http import Answer
-from qrisd.providers.snap_calls import SnapCalls
-from qrisd.providers.snap_profile import TOKEN_PATH
-from qrisd.providers.snap_signing import NotifyScheme
-from qrisd.providers.snap_wire import is_absent
+from qrisd.providers.snap.calls import SnapCalls
+from qrisd.providers.snap.profile import TOKEN_PATH
+from qrisd.providers.snap.signing import NotifyScheme
+from qrisd.providers.snap.wire import is_absent
 
 _MAX_SKEW_S: Final = 60
 Line = tuple[bool, str]

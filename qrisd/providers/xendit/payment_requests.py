@@ -17,7 +17,7 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import CLOSED_UNPAID, Attempt, Observation, Source, Status
 from qrisd.providers.base import Capabilities, Charge, RefundObservation, RefundOrder, RefundStatus, WebhookEvent
 from qrisd.providers.http import Answer, ProviderHttp
-from qrisd.providers.xendit import (
+from qrisd.providers.xendit.account import (
     FOLLOW_UP_S,
     NOT_FOUND,
     RETRY_CODES,
@@ -28,9 +28,9 @@ from qrisd.providers.xendit import (
     plain,
     repeat_key,
 )
-from qrisd.providers.xendit_diagnosis import diagnose
-from qrisd.providers.xendit_payments import STATUS, XenditPayment, observed_in, parse_webhook
-from qrisd.providers.xendit_refunds import XenditRefunds
+from qrisd.providers.xendit.diagnosis import diagnose
+from qrisd.providers.xendit.payments import STATUS, XenditPayment, observed_in, parse_webhook
+from qrisd.providers.xendit.refunds import XenditRefunds
 
 _PATH: Final = "/v3/payment_requests/"
 _VERSION: Final = "2024-11-11"

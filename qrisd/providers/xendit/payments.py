@@ -19,7 +19,7 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Observation, Source, Status
 from qrisd.providers.base import WebhookEvent
 from qrisd.providers.http import parse_object
-from qrisd.providers.xendit import Transaction, Wire, moment
+from qrisd.providers.xendit.account import Transaction, Wire, moment
 
 STATUS: Final = {
     "ACCEPTING_PAYMENTS": Status.PENDING,

@@ -9,9 +9,9 @@ from qrisd.domain.errors import ProviderRejected, ProviderUncertain, ProviderUnr
 from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Attempt, Status
 from qrisd.providers.base import RefundObservation, RefundOrder, RefundStatus
-from qrisd.providers.snap_calls import Reply, SnapCalls
-from qrisd.providers.snap_profile import Service
-from qrisd.providers.snap_wire import DUPLICATE, Message, money, original
+from qrisd.providers.snap.calls import Reply, SnapCalls
+from qrisd.providers.snap.profile import Service
+from qrisd.providers.snap.wire import DUPLICATE, Message, money, original
 
 _NO_WORD: Final = re.compile(r"[^A-Za-z0-9]+")
 _MAX_REASON: Final = 100

@@ -14,8 +14,8 @@ from qrisd.domain.errors import StorageBusy, StorageUnavailable, WebhookUnreadab
 from qrisd.domain.payment import Source, Status
 from qrisd.providers.base import WebhookEvent
 from qrisd.providers.http import parse_object
-from qrisd.providers.snap_profile import NOTIFY_PATH, Account, Profile
-from qrisd.providers.snap_signing import (
+from qrisd.providers.snap.profile import NOTIFY_PATH, Account, Profile
+from qrisd.providers.snap.signing import (
     NotifyScheme,
     hmac_matches,
     moment,
@@ -23,8 +23,8 @@ from qrisd.providers.snap_signing import (
     rsa_matches,
     token_text,
 )
-from qrisd.providers.snap_token import ISSUED_LIFETIME_S, TokenIssuer
-from qrisd.providers.snap_wire import Message, folded, observed
+from qrisd.providers.snap.token import ISSUED_LIFETIME_S, TokenIssuer
+from qrisd.providers.snap.wire import Message, folded, observed
 
 MAX_BYTES: Final = 65_536
 _MAX_SKEW: Final = timedelta(minutes=5)

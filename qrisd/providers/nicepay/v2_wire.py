@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Status
-from qrisd.providers.nicepay_settings import WIB
+from qrisd.providers.nicepay.settings import WIB
 
 SUCCESS: Final = "0000"
 # The reference is known already, or it is cancelled already: an earlier call of ours arrived.

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from qrisd.domain.errors import ProviderError, ProviderUncertain, ProviderUnreachable
 from qrisd.providers.http import Answer, ProviderHttp, parse_object
-from qrisd.providers.snap_profile import Account, Profile, Service
-from qrisd.providers.snap_signing import WIB, hmac_signature, rsa_signature, service_text, timestamp, token_text
-from qrisd.providers.snap_token import Token, TokenCache, lifetime_s
-from qrisd.providers.snap_wire import TOKEN_CASES, Message, case_of, error_of, folded, limited
+from qrisd.providers.snap.profile import Account, Profile, Service
+from qrisd.providers.snap.signing import WIB, hmac_signature, rsa_signature, service_text, timestamp, token_text
+from qrisd.providers.snap.token import Token, TokenCache, lifetime_s
+from qrisd.providers.snap.wire import TOKEN_CASES, Message, case_of, error_of, folded, limited
 
 # Getting a token may take this share of a call's time, so that the call itself is never squeezed out.
 _TOKEN_SHARE: Final = 0.5
@@ -37,7 +37,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the bank answered; `case` is its code without the service (`snap_wire.case_of`)."""
+    """What the bank answered; `case` is its code without the service (`wire.case_of`)."""
 
     case: str
     message: Message

@@ -17,8 +17,8 @@ from qrisd.domain.errors import ProviderError, ProviderRejected, ProviderUncerta
 from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import OPEN, Attempt, Observation, Source, Status
 from qrisd.providers.http import Answer, retry_after_s
-from qrisd.providers.snap_profile import NOT_FOUND, Account, Profile
-from qrisd.providers.snap_signing import moment
+from qrisd.providers.snap.profile import NOT_FOUND, Account, Profile
+from qrisd.providers.snap.signing import moment
 
 _CODE: Final = re.compile(r"([1-5][0-9]{2})([0-9]{2})([0-9]{2})[0-9]*")
 # Banks have no word for an expired QR. Past its validity by this much, "not paid" is taken as the end of it.

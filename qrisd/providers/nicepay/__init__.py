@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.nicepay_settings import NicepaySettings
-from qrisd.providers.nicepay_snap import nicepay_snap
-from qrisd.providers.nicepay_v2 import NicepayV2
-from qrisd.providers.snap_qr import Snap
+from qrisd.providers.nicepay.settings import NicepaySettings
+from qrisd.providers.nicepay.snap import nicepay_snap
+from qrisd.providers.nicepay.v2 import NicepayV2
+from qrisd.providers.snap.qr import Snap
 
 __all__ = ["NicepaySettings", "make_nicepay"]
 

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import uuid4
 
 from qrisd.domain.errors import ProviderError, ProviderRejected
-from qrisd.providers.xendit import NOT_FOUND, XenditAccount, plain
+from qrisd.providers.xendit.account import NOT_FOUND, XenditAccount, plain
 
 _WEBHOOK_EVENTS: Final = {
     "payment_requests": "payment succeeded, payment failed, payment request expired and refund",

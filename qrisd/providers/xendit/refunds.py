@@ -11,7 +11,7 @@ from typing import Final
 from qrisd.domain.errors import ProviderRejected, ProviderUncertain, ProviderUnreachable
 from qrisd.domain.money import whole_rupiah
 from qrisd.providers.base import RefundObservation, RefundOrder, RefundStatus
-from qrisd.providers.xendit import FOLLOW_UP_S, NOT_FOUND, Wire, XenditAccount, repeat_key
+from qrisd.providers.xendit.account import FOLLOW_UP_S, NOT_FOUND, Wire, XenditAccount, repeat_key
 
 _STATUS: Final = {
     "PENDING": RefundStatus.PENDING,

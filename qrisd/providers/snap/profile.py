@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from qrisd.domain.payment import Attempt, Status
 from qrisd.providers.base import Charge, RefundOrder
-from qrisd.providers.snap_signing import NotifyScheme
+from qrisd.providers.snap.signing import NotifyScheme
 
 # `latestTransactionStatus`. There is none for an expired QR, and none for a partial refund.
 STATUS: Final[Mapping[str, Status]] = {

@@ -32,7 +32,7 @@ from qrisd.domain.errors import (
 from qrisd.domain.payment import MONEY, Attempt, Observation, Source, Status
 from qrisd.providers.base import Capabilities, Charge, RefundObservation, RefundOrder, RefundStatus, WebhookEvent
 from qrisd.providers.http import Answer, ProviderHttp, json_object, retry_after_s
-from qrisd.providers.nicepay_settings import (
+from qrisd.providers.nicepay.settings import (
     MAX_EXPIRES_IN,
     MIN_EXPIRES_IN,
     NicepaySettings,
@@ -41,7 +41,7 @@ from qrisd.providers.nicepay_settings import (
     order_facts,
     plain,
 )
-from qrisd.providers.nicepay_v2_wire import (
+from qrisd.providers.nicepay.v2_wire import (
     ACCOUNT_CODES,
     ADVICE,
     BUSY,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from qrisd.domain.payment import Attempt, Status
 from qrisd.providers.base import Charge, RefundOrder
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.nicepay_settings import (
+from qrisd.providers.nicepay.settings import (
     MAX_EXPIRES_IN,
     MIN_EXPIRES_IN,
     NicepaySettings,
@@ -24,12 +24,12 @@ from qrisd.providers.nicepay_settings import (
     order_facts,
     plain,
 )
-from qrisd.providers.snap_calls import SnapCalls
-from qrisd.providers.snap_keys import read_private_key, read_public_key
-from qrisd.providers.snap_notify import Notifications
-from qrisd.providers.snap_profile import Account, Profile
-from qrisd.providers.snap_qr import Snap, make_snap
-from qrisd.providers.snap_signing import NotifyScheme, timestamp
+from qrisd.providers.snap.calls import SnapCalls
+from qrisd.providers.snap.keys import read_private_key, read_public_key
+from qrisd.providers.snap.notify import Notifications
+from qrisd.providers.snap.profile import Account, Profile
+from qrisd.providers.snap.qr import Snap, make_snap
+from qrisd.providers.snap.signing import NotifyScheme, timestamp
 
 # Of QRIS only; NICEPAY documents no other code.
 _STATUS: Final = {

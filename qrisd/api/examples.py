@@ -80,6 +80,7 @@ PROVIDERS: Final = {
             "type": "simulator",
             "healthy": True,
             "circuit": "closed",
+            "trouble": None,
             "capabilities": {
                 "settable_expiry": True,
                 "min_expires_in": 60,

@@ -29,6 +29,7 @@ class ProvidersApi:
                 "type": self._types[name],
                 "healthy": self._circuits.state(name) == "closed",
                 "circuit": self._circuits.state(name),
+                "trouble": self._circuits.trouble(name),
                 "capabilities": asdict(provider.capabilities),
             }
             for name, provider in self._providers.items()

@@ -43,6 +43,8 @@ def routes(api: Api) -> list[Route]:
         Route("/payments/{id}/confirm", to("payments:confirm", payments.confirm), methods=["POST"]),
         Route("/providers", to("providers:read", api.providers.find)),
         Route("/webhooks/{provider}/v1.0/access-token/b2b", api.webhooks.issue_token, methods=["POST"]),
+        # Some providers append a path of their own to the address they were given.
+        Route("/webhooks/{provider}/{appended:path}", api.webhooks.receive, methods=["POST"], include_in_schema=False),
         Route("/healthz", api.health.live),
         Route("/readyz", api.health.ready),
         Route("/metrics", api.health.metrics),

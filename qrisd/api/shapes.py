@@ -111,6 +111,7 @@ class Provider(Shape):
     circuit: Literal["closed", "open", "half_open"] = Field(
         description="`closed`: calls go through. `open`: none is sent for a while. `half_open`: one is, to see."
     )
+    trouble: str | None = Field(description="Why it is left alone, and what to do; null while `closed`.")
     capabilities: Capabilities
 
 

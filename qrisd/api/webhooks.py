@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd.domain.errors import NotFound, QrisdError
-from qrisd.providers.base import Acknowledges, IssuesTokens, Provider
+from qrisd.providers.base import Acknowledges, IssuesTokens, Provider, WebhookAnswer
 from qrisd.services.webhooks import Webhooks
 
 
@@ -38,20 +38,20 @@ class WebhooksApi:
         except QrisdError as error:
             self._count(name if provider else "unknown", type(error).__name__)
             if isinstance(provider, Acknowledges):
-                return _json(*provider.acknowledge(None, error))
+                return _said(provider.acknowledge(None, error, self._clock()))
             raise
         self._count(name, outcome)
         if isinstance(provider, Acknowledges):
-            return _json(*provider.acknowledge(outcome, None))
-        return _json(200, {"received": True, "outcome": outcome})
+            return _said(provider.acknowledge(outcome, None, self._clock()))
+        return _said(WebhookAnswer(200, {"received": True, "outcome": outcome}, {}))
 
     async def issue_token(self, request: Request) -> Response:
         provider = self._providers.get(request.path_params["provider"])
         if not isinstance(provider, IssuesTokens):
             raise NotFound("No provider fetches tokens here.")
         body = await request.body()
-        return _json(*provider.issue_token(request.headers, body, self._clock()))
+        return _said(provider.issue_token(request.headers, body, self._clock()))
 
 
-def _json(status: int, body: Mapping[str, object]) -> Response:
-    return Response(to_json(body), status, media_type="application/json")
+def _said(answer: WebhookAnswer) -> Response:
+    return Response(to_json(answer.body), answer.status, answer.headers, "application/json")

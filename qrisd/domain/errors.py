@@ -109,6 +109,10 @@ class ProviderRejected(ProviderError):
     """The provider said no: nothing exists there, another provider may be asked."""
 
 
+class ProviderKeysRefused(ProviderRejected):
+    """The provider does not know our keys or our account: it will refuse everything until somebody sets them right."""
+
+
 class ProviderUnreachable(ProviderError):
     """Nothing was sent: nothing exists there, another provider may be asked, the same call may be repeated."""
 

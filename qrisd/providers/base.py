@@ -104,6 +104,15 @@ class WebhookEvent:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookAnswer:
+    """What a provider's request to us is answered, in the provider's own words."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
 class ProviderSettings(BaseModel):
     """What every `[providers.NAME]` table may hold; each adapter adds its own credentials."""
 
@@ -186,8 +195,8 @@ class Diagnoses(Protocol):
 class IssuesTokens(Protocol):
     """A provider that fetches a token from us before it notifies us."""
 
-    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[int, dict[str, Any]]:
-        """Answer its request for a token: (HTTP status, JSON body), a refusal too. Header names are lower case."""
+    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookAnswer:
+        """Answer its request for a token, with a refusal too. Header names are lower case."""
         ...
 
 
@@ -195,6 +204,6 @@ class IssuesTokens(Protocol):
 class Acknowledges(Protocol):
     """A provider that wants its notifications answered in its own words."""
 
-    def acknowledge(self, outcome: str | None, error: Exception | None) -> tuple[int, dict[str, Any]]:
-        """(HTTP status, JSON body) for what became of a notification: its outcome once stored, or the error."""
+    def acknowledge(self, outcome: str | None, error: Exception | None, now: datetime) -> WebhookAnswer:
+        """What is answered for what became of a notification: its outcome once stored, or the error."""
         ...

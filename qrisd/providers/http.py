@@ -11,7 +11,7 @@ import json
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,16 +41,22 @@ class _Unusable(Exception):
     """An answer came but cannot be taken; the text continues "its answer"."""
 
 
-class ProviderHttp:
-    """A bounded pool of connections to providers; TLS is always verified. Give every provider its own, so that one that
-    hangs does not use up the connections of the others."""
+def _pool() -> httpx.AsyncBaseTransport:
+    return httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
 
-    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
+
+class ProviderHttp:
+    """A bounded pool of connections for each provider, so that one that hangs does not use up the connections of the
+    others; TLS is always verified. `transport` makes a pool."""
+
+    def __init__(self, transport: Callable[[], httpx.AsyncBaseTransport] = _pool) -> None:
+        self._transport = transport
+        self._pools: dict[str, httpx.AsyncBaseTransport] = {}
 
     async def aclose(self) -> None:
         """Close every connection; the object is not used afterwards."""
-        await self._transport.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
 
     async def request(
         self,
@@ -70,7 +76,7 @@ class ProviderHttp:
         request = _build(provider, method, url, headers, content, timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._exchange(request, max_bytes)
+                return await self._exchange(provider, request, max_bytes)
         except _NEVER_SENT as error:
             raise ProviderUnreachable(
                 provider, f"{provider} could not be reached: {_why(error)}. Nothing was sent."
@@ -82,8 +88,10 @@ class ProviderHttp:
         except (httpx.HTTPError, OSError) as error:
             raise ProviderUncertain(provider, f"{provider} broke off before its answer was complete.") from error
 
-    async def _exchange(self, request: httpx.Request, max_bytes: int) -> Answer:
-        response = await self._transport.handle_async_request(request)
+    async def _exchange(self, provider: str, request: httpx.Request, max_bytes: int) -> Answer:
+        if provider not in self._pools:
+            self._pools[provider] = self._transport()
+        response = await self._pools[provider].handle_async_request(request)
         try:
             body = await _read(response, max_bytes)
         finally:

@@ -1,6 +1,7 @@
 """One circuit breaker per provider, moved by real traffic: a provider that does not answer is left alone for a while.
 
 closed: calls go through. open: nothing is sent until its rest is over. half_open: one call is let through to see.
+A provider that does not know our keys is left alone as well, at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final, Literal
 
 import structlog
 
-from qrisd.domain.errors import ProviderError, ProviderRejected, ProviderUnreachable
+from qrisd.domain.errors import ProviderError, ProviderKeysRefused, ProviderRejected, ProviderUnreachable
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ class _Circuit:
     rests: int = 0
     open_until: float = 0.0
     trying: bool = False
+    trouble: str | None = None
 
 
 class Circuits:
@@ -55,12 +57,16 @@ class Circuits:
         """Every provider's state, by name."""
         return {name: self.state(name) for name in self._circuits}
 
+    def trouble(self, provider: str) -> str | None:
+        """Why it is left alone, in the words of its last error; None while its circuit is closed."""
+        return self._circuits[provider].trouble
+
     def enter(self, provider: str) -> None:
         """Ask to call `provider`. Raises ProviderUnreachable, and nothing is sent, while it rests or is being tried."""
         circuit, state = self._circuits[provider], self.state(provider)
         if state == "open" or (state == "half_open" and circuit.trying):
             wait_s = max(1.0, circuit.open_until - self._monotonic())
-            text = f"{provider} has not answered lately and is left alone for {wait_s:.0f} s; nothing was sent."
+            text = f"{provider} is left alone for {wait_s:.0f} s, so nothing was sent: {circuit.trouble}"
             raise ProviderUnreachable(provider, text)
         circuit.trying = state == "half_open"
 
@@ -68,7 +74,8 @@ class Circuits:
         """The call that `enter` let through has ended: with an answer (`error` None or a refusal), or without one."""
         circuit = self._circuits[provider]
         circuit.trying = False
-        answered = error is None or isinstance(error, ProviderRejected)
+        keys_refused = verb == "create_qr" and isinstance(error, ProviderKeysRefused)
+        answered = error is None or (isinstance(error, ProviderRejected) and not keys_refused)
         outcome = "answered" if error is None else type(error).__name__.removeprefix("Provider").lower()
         self._count(provider, verb, outcome)
         if answered:
@@ -76,15 +83,16 @@ class Circuits:
             return
         circuit.failures_in_a_row += 1
         asked_rest_s = error.retry_after_s if isinstance(error, ProviderError) else None
-        if circuit.rests or asked_rest_s or circuit.failures_in_a_row >= OPENS_AFTER:
-            self._open(provider, circuit, asked_rest_s)
+        if circuit.rests or asked_rest_s or keys_refused or circuit.failures_in_a_row >= OPENS_AFTER:
+            circuit.trouble = str(error)
+            self._open(provider, circuit, LONGEST_REST_S if keys_refused else asked_rest_s)
 
     def _open(self, provider: str, circuit: _Circuit, asked_rest_s: float | None) -> None:
         rest_s = min(FIRST_REST_S * 2**circuit.rests, LONGEST_REST_S)
         if asked_rest_s:
             rest_s = min(max(asked_rest_s, 1.0), LONGEST_ASKED_REST_S)
         if not circuit.rests:
-            log.error("provider left alone", provider=provider, rest_s=rest_s)
+            log.error("provider left alone", provider=provider, rest_s=rest_s, why=circuit.trouble)
         circuit.rests = min(circuit.rests + 1, 10)
         circuit.open_until = self._monotonic() + rest_s
 

@@ -73,8 +73,9 @@ class Watcher:
         if not done.cancelled():
             done.exception()
 
-    async def look_again(self, attempt_id: str) -> None:
-        """A webhook hints at news: ask at once, whenever it was asked last. Trouble is left to the next due time."""
+    async def look_again(self, attempt_id: str, trx_id: str | None) -> None:
+        """A webhook hints at news: ask at once, whenever it was asked last. `trx_id` is the provider's id in it, for an
+        attempt whose own was lost with the answer to its charge. Trouble is left to the next due time."""
         attempt = await self._db.read(lambda conn: attempts.get(conn, attempt_id))
         if attempt is None:
             return
@@ -82,7 +83,7 @@ class Watcher:
             await asyncio.wait([self._looks[attempt_id]])
         self._looked_at.pop(attempt_id, None)
         try:
-            await self.look(attempt)
+            await self.look(replace(attempt, provider_trx_id=attempt.provider_trx_id or trx_id))
         except ProviderError as error:
             log.warning("provider not asked", provider=error.provider, attempt=attempt_id, why=str(error))
 

@@ -28,11 +28,12 @@ NEEDS_A_LOOK = frozenset({UNKNOWN_ORDER, "refused"})
 @dataclass(frozen=True, slots=True)
 class Received:
     """What became of a webhook: `duplicate`, `unknown_order`, `applied`, `refused` or `checking` (the provider is
-    asked). `recorded` is what it changed, `ask_about` the attempt to ask about."""
+    asked). `recorded` is what it changed, `ask_about` the attempt to ask about, `trx_id` what the provider calls it."""
 
     outcome: str
     recorded: Recorded | None = None
     ask_about: str | None = None
+    trx_id: str | None = None
 
 
 class Webhooks:
@@ -116,14 +117,14 @@ class Webhooks:
             return Received(UNKNOWN_ORDER), "ERROR", UNKNOWN_ORDER
         if not _tells(event):
             attempts.save(conn, replace(attempt, next_check_at=now, version=attempt.version + 1), now)
-            return Received("checking", ask_about=attempt.id), "PENDING", None
+            return Received("checking", None, attempt.id, event.provider_trx_id), "PENDING", None
         return _judged(self._door.record(conn, attempt.id, event.observation, now))
 
     def _after(self, received: Received) -> None:
         if received.recorded is not None:
             self._door.announce(received.recorded)
         if received.ask_about is not None:
-            task = asyncio.create_task(self._watcher.look_again(received.ask_about))
+            task = asyncio.create_task(self._watcher.look_again(received.ask_about, received.trx_id))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
 

@@ -171,7 +171,7 @@ async def event_of(account: Snap, fake: FakeDoku, *, signed_token: str | None = 
     fake.pay(REFERENCE)
     body = json.dumps({**fake.outbox[-1], **changes}).encode()
     assert isinstance(account, IssuesTokens)
-    _, answer = account.issue_token(lowered(fake.token_headers()), CREDENTIALS, now())
+    answer = account.issue_token(lowered(fake.token_headers()), CREDENTIALS, now()).body
     token = answer["accessToken"]
     headers = fake.notify_headers(NOTIFY_PATH, body, token if signed_token is None else signed_token)
     return account.parse_webhook(lowered({**headers, "Authorization": f"Bearer {token}"}), body, now())

@@ -20,6 +20,7 @@ from tests.providers.kinds import KINDS, Kind
 from tests.support.server import LiveServer
 
 WITHIN_S = 5.0
+APPENDED = {"nicepay": "/api/v1.0/qr/qr-mpm-notify"}
 
 
 @dataclass(slots=True)
@@ -31,9 +32,9 @@ class Stage:
     server: LiveServer
     client: httpx.AsyncClient
 
-    def notifies(self) -> None:
-        """From now on the provider's notifications reach us."""
-        url = f"{self.server.url}/webhooks/{self.kind.name}"
+    def notifies(self, appended: str = "") -> None:
+        """From now on the provider's notifications reach us; some append a path of their own to our address."""
+        url = f"{self.server.url}/webhooks/{self.kind.name}{appended}"
         self.fake.notify_url = url
         if isinstance(self.fake, FakeMidtrans):
             for transaction in self.fake.book.values():
@@ -95,16 +96,18 @@ async def test_a_payment_is_seen_within_seconds_by_polling_alone(stage: Stage) -
     stage.fake.pay(stage.reference())
     paid = await stage.paid(payment["id"])
     assert (paid["amount_paid"], paid["exception"]) == (15_000, None)
+    assert paid["provider_ref_no"]
 
 
 async def test_a_payment_is_seen_within_seconds_by_its_notification(stage: Stage) -> None:
     payment = await _order(stage)
-    stage.notifies()
+    stage.notifies(APPENDED.get(stage.kind.name, ""))
     stage.fake.pay(stage.reference())
     answers = await stage.fake.deliver(copies=3)
     assert answers
     assert set(answers) == {200}
     paid = await stage.paid(payment["id"])
     assert (paid["amount_paid"], paid["exception"]) == (15_000, None)
+    assert paid["provider_ref_no"]
     events = _rows(stage.server, "SELECT count(*) FROM events WHERE type = 'payment.paid'")
     assert events == [(1,)]

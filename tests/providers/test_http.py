@@ -115,7 +115,7 @@ async def test_a_name_that_is_not_found_is_unreachable() -> None:
         raise httpx.ConnectError("no") from socket.gaierror(-2, "Name or service not known")
 
     with pytest.raises(ProviderUnreachable, match="host name was not found"):
-        await call(ProviderHttp(httpx.MockTransport(fail)), "http://bank.example")
+        await call(ProviderHttp(lambda: httpx.MockTransport(fail)), "http://bank.example")
 
 
 async def test_a_header_that_cannot_be_sent_is_unreachable_and_not_shown(http: ProviderHttp) -> None:
@@ -131,7 +131,7 @@ async def test_a_credential_in_the_address_is_never_shown(http: ProviderHttp) ->
 
 
 async def test_a_full_pool_is_unreachable(provider: Provider) -> None:
-    http = ProviderHttp(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1)))
+    http = ProviderHttp(lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1)))
     provider.script.next("call", Fault.TIMEOUT)
     hanging = asyncio.create_task(call(http, provider.server.url, timeout_s=3))
     async with asyncio.timeout(5):
@@ -199,7 +199,7 @@ async def test_a_bomb_does_not_fill_the_memory(http: ProviderHttp) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(bomb))
 
-    client = ProviderHttp(httpx.MockTransport(answer))
+    client = ProviderHttp(lambda: httpx.MockTransport(answer))
     tracemalloc.start()
     with pytest.raises(ProviderUncertain, match="larger than 1000000 bytes"):
         await call(client, "http://127.0.0.1")

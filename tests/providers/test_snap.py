@@ -817,7 +817,8 @@ def raw(**changes: Any) -> bytes:
 
 def token_for(bank: Snap, fake: FakeSnap) -> str:
     assert isinstance(bank, IssuesTokens)
-    status, answer = bank.issue_token(lowered(fake.token_headers()), b'{"grantType":"client_credentials"}', now())
+    given = bank.issue_token(lowered(fake.token_headers()), b'{"grantType":"client_credentials"}', now())
+    status, answer = given.status, given.body
     assert status == 200
     return str(answer["accessToken"])
 
@@ -1005,11 +1006,12 @@ CREDENTIALS = b'{"grantType":"client_credentials","additionalInfo":{}}'
 
 async def test_a_bank_that_proves_itself_gets_a_token(http: ProviderHttp, tmp_path: Path) -> None:
     fake = Offline("hmac_token")
-    status, answer = adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), CREDENTIALS, now())
+    given = adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), CREDENTIALS, now())
+    status, answer = given.status, given.body
     assert (status, answer["responseCode"], answer["tokenType"]) == (200, "2007300", "Bearer")
     assert (answer["expiresIn"], len(answer["accessToken"]) > 60) == (900, True)
     snake = b'{"grant_type":"client_credentials"}'
-    assert adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), snake, now())[0] == 200
+    assert adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), snake, now()).status == 200
 
 
 @pytest.mark.parametrize(
@@ -1028,7 +1030,8 @@ async def test_a_bank_that_does_not_prove_itself_gets_none(
 ) -> None:
     fake = Offline("hmac_token")
     bank = adapter(fake, http, tmp_path)
-    status, answer = bank.issue_token({**lowered(fake.token_headers()), **changes}, CREDENTIALS, now())
+    given = bank.issue_token({**lowered(fake.token_headers()), **changes}, CREDENTIALS, now())
+    status, answer = given.status, given.body
     assert (status, answer["responseCode"], "accessToken" in answer) == (401, "4017300", False)
 
 
@@ -1036,25 +1039,27 @@ async def test_a_strangers_stale_or_keyless_request_gets_no_token(http: Provider
     fake = Offline("hmac_token")
     bank = adapter(fake, http, tmp_path)
     stranger = lowered(fake.token_headers(signer="stranger"))
-    assert bank.issue_token(stranger, CREDENTIALS, now())[0] == 401
+    assert bank.issue_token(stranger, CREDENTIALS, now()).status == 401
     fresh = lowered(fake.token_headers())
-    assert bank.issue_token(fresh, CREDENTIALS, now() + timedelta(minutes=6))[0] == 401
+    assert bank.issue_token(fresh, CREDENTIALS, now() + timedelta(minutes=6)).status == 401
     fake.client_id = "SOMEBODY"
-    assert bank.issue_token(lowered(fake.token_headers()), CREDENTIALS, now())[0] == 401
+    assert bank.issue_token(lowered(fake.token_headers()), CREDENTIALS, now()).status == 401
     keyless = adapter(fake, http, tmp_path, provider_public_key_file=None)
-    assert keyless.issue_token(fresh, CREDENTIALS, now())[0] == 401
+    assert keyless.issue_token(fresh, CREDENTIALS, now()).status == 401
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"grantType":"password"}', b"\xff"])
 async def test_another_grant_is_refused(http: ProviderHttp, tmp_path: Path, body: bytes) -> None:
     fake = Offline("hmac_token")
-    status, answer = adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), body, now())
+    given = adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), body, now())
+    status, answer = given.status, given.body
     assert (status, answer["responseCode"]) == (400, "4007301")
 
 
 async def test_a_bank_that_needs_no_token_gets_none(http: ProviderHttp, tmp_path: Path) -> None:
     fake = Offline("rsa_body")
-    status, _ = adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), CREDENTIALS, now())
+    given = adapter(fake, http, tmp_path).issue_token(lowered(fake.token_headers()), CREDENTIALS, now())
+    status, _ = given.status, given.body
     assert status == 404
 
 
@@ -1076,8 +1081,9 @@ async def test_a_bank_that_needs_no_token_gets_none(http: ProviderHttp, tmp_path
 async def test_a_notification_is_answered_in_snaps_words(
     bank: Snap, outcome: str | None, error: Exception | None, status: int, code: str
 ) -> None:
-    answer = bank.acknowledge(outcome, error)
-    assert (answer[0], answer[1]["responseCode"]) == (status, code)
+    answer = bank.acknowledge(outcome, error, now())
+    assert (answer.status, answer.body["responseCode"]) == (status, code)
+    assert "X-TIMESTAMP" in answer.headers
     assert "secret" not in str(answer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qrisd.domain.errors import ProviderRejected, ProviderUncertain, ProviderUnreachable
+from qrisd.domain.errors import ProviderKeysRefused, ProviderRejected, ProviderUncertain, ProviderUnreachable
 from qrisd.services.circuits import OPENS_AFTER, Circuits
 
 DOWN = ProviderUnreachable("a", "down")
@@ -43,6 +43,20 @@ def test_a_provider_that_does_not_answer_is_left_alone_and_only_that_one(bench: 
 def test_refusals_are_answers_and_open_nothing(bench: Bench) -> None:
     for _ in range(3 * OPENS_AFTER):
         bench.call(ProviderRejected("a", "no"))
+    assert bench.circuits.state("a") == "closed"
+
+
+def test_a_provider_that_does_not_know_our_keys_is_left_alone_at_once_and_says_why(bench: Bench) -> None:
+    bench.call(ProviderKeysRefused("a", "Copy the key again."))
+    assert bench.circuits.states() == {"a": "open", "b": "closed"}
+    assert bench.circuits.trouble("a") == "Copy the key again."
+    with pytest.raises(ProviderUnreachable, match=r"nothing was sent: Copy the key again\."):
+        bench.circuits.enter("a")
+
+
+def test_a_lookup_that_is_refused_for_its_keys_keeps_no_charge_back(bench: Bench) -> None:
+    bench.circuits.enter("a")
+    bench.circuits.leave("a", "fetch_status", ProviderKeysRefused("a", "no"))
     assert bench.circuits.state("a") == "closed"
 
 

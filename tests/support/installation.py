@@ -17,7 +17,6 @@ from starlette.applications import Starlette
 from qrisd.app import build
 from qrisd.config import Settings, load
 from qrisd.data_dir import DataDir
-from qrisd.providers.http import ProviderHttp
 from qrisd.providers.simulator import sign
 from qrisd.services import api_keys
 from qrisd.store.db import connect
@@ -37,12 +36,10 @@ class Installation:
         root: Path,
         clock: FakeClock,
         flags: Mapping[str, Any] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.clock = clock
         self.settings: Settings = load(flags={"data_dir": root, **(flags or {})})
         self.data_dir = DataDir(root)
-        self._transport = transport
         self.key = ""
 
     @asynccontextmanager
@@ -51,7 +48,7 @@ class Installation:
         self.data_dir.open_database()
         if not self.key:
             self.key = self.new_key()
-        self.app = build(self.settings, clock=self.clock, http=ProviderHttp(transport=self._transport))
+        self.app = build(self.settings, clock=self.clock)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {self.key}"}
         async with (

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from qrisd.domain.errors import (
     ProviderError,
+    ProviderKeysRefused,
     ProviderRejected,
     ProviderUncertain,
     ProviderUnreachable,
@@ -302,9 +303,8 @@ class NicepayV2:
     def _rejected(self, seen: Transaction) -> ProviderRejected:
         advice = ADVICE.get(seen.resultCd or "")
         said = self._said(seen)
-        return ProviderRejected(
-            self.name, f"{advice} ({said})" if advice else f"NICEPAY refused: {said}.", seen.resultCd
-        )
+        kind = ProviderKeysRefused if seen.resultCd in ACCOUNT_CODES else ProviderRejected
+        return kind(self.name, f"{advice} ({said})" if advice else f"NICEPAY refused: {said}.", seen.resultCd)
 
     def _said(self, seen: Transaction) -> str:
         """Their words, without our key should they repeat it."""

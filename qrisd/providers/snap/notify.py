@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from qrisd.domain.errors import StorageBusy, StorageUnavailable, WebhookUnreadable, WebhookUnsigned
 from qrisd.domain.payment import Source, Status
-from qrisd.providers.base import WebhookEvent
+from qrisd.providers.base import WebhookAnswer, WebhookEvent
 from qrisd.providers.http import parse_object
 from qrisd.providers.snap.profile import NOTIFY_PATH, Account, Profile
 from qrisd.providers.snap.signing import (
@@ -21,6 +21,7 @@ from qrisd.providers.snap.signing import (
     moment,
     notify_texts,
     rsa_matches,
+    timestamp,
     token_text,
 )
 from qrisd.providers.snap.token import ISSUED_LIFETIME_S, TokenIssuer
@@ -93,8 +94,12 @@ class Notifications:
         key = self._account.provider_key
         return key is not None and rsa_matches(key, given, texts)
 
-    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[int, dict[str, Any]]:
-        """Answer a bank that asks for a token: (HTTP status, body). Header names are lower case."""
+    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookAnswer:
+        """Answer a bank that asks for a token. Header names are lower case."""
+        status, content = self._token_or_refusal(headers, body, now)
+        return WebhookAnswer(status, content, {"X-TIMESTAMP": timestamp(now), "X-CLIENT-KEY": self._account.client_id})
+
+    def _token_or_refusal(self, headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[int, dict[str, Any]]:
         if NotifyScheme.HMAC_TOKEN not in self._profile.notify_schemes:
             return _refusal(404, "4047300", "This provider needs no token from us")
         if not _asks_for_credentials(body):
@@ -121,19 +126,12 @@ class Notifications:
     def _knows(self, client_key: str) -> bool:
         return client_key in (self._account.client_id, self._account.partner_id)
 
-    def acknowledge(self, outcome: str | None, error: Exception | None) -> tuple[int, dict[str, Any]]:
-        """The answer to a notification: (HTTP status, body). Whatever is stored is a success, a notification about
-        somebody else's transaction too, so that the bank stops repeating it."""
-        if error is None and outcome is not None:
-            return 200, dict(self._profile.acknowledgement)
-        match error:
-            case WebhookUnsigned():
-                return _refusal(401, "4015200", "Unauthorized. Invalid Signature")
-            case WebhookUnreadable():
-                return _refusal(400, "4005200", "Bad Request")
-            case StorageBusy() | StorageUnavailable():
-                return _refusal(503, "5035200", "Service Unavailable")
-        return _refusal(500, "5005200", "General Error")
+    def acknowledge(self, outcome: str | None, error: Exception | None, now: datetime) -> WebhookAnswer:
+        """The answer to a notification. Whatever is stored is a success, a notification about somebody else's
+        transaction too, so that the bank stops repeating it."""
+        stored = error is None and outcome is not None
+        status, content = (200, self._profile.acknowledgement) if stored else _refusal_of(error)
+        return WebhookAnswer(status, content, {"X-TIMESTAMP": timestamp(now)})
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -181,3 +179,14 @@ def _asks_for_credentials(body: bytes) -> bool:
 
 def _refusal(status: int, code: str, message: str) -> tuple[int, dict[str, Any]]:
     return status, {"responseCode": code, "responseMessage": message}
+
+
+def _refusal_of(error: Exception | None) -> tuple[int, dict[str, Any]]:
+    match error:
+        case WebhookUnsigned():
+            return _refusal(401, "4015200", "Unauthorized. Invalid Signature")
+        case WebhookUnreadable():
+            return _refusal(400, "4005200", "Bad Request")
+        case StorageBusy() | StorageUnavailable():
+            return _refusal(503, "5035200", "Service Unavailable")
+    return _refusal(500, "5005200", "General Error")

@@ -12,11 +12,10 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from qrisd.domain.errors import ProviderError
 from qrisd.domain.payment import Attempt, Observation, Source, Status
-from qrisd.providers.base import Capabilities, Charge, RefundObservation, RefundOrder, WebhookEvent
+from qrisd.providers.base import Capabilities, Charge, RefundObservation, RefundOrder, WebhookAnswer, WebhookEvent
 from qrisd.providers.snap.calls import Deadline, Reply, SnapCalls
 from qrisd.providers.snap.diagnosis import diagnose
 from qrisd.providers.snap.notify import Notifications
@@ -73,13 +72,13 @@ class Snap:
         """Verify and translate a notification. Raises WebhookUnsigned or WebhookUnreadable."""
         return self._notifications.event(headers, body, now)
 
-    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[int, dict[str, Any]]:
+    def issue_token(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookAnswer:
         """Answer the bank's request for a token of ours: (HTTP status, body)."""
         return self._notifications.issue_token(headers, body, now)
 
-    def acknowledge(self, outcome: str | None, error: Exception | None) -> tuple[int, dict[str, Any]]:
+    def acknowledge(self, outcome: str | None, error: Exception | None, now: datetime) -> WebhookAnswer:
         """Answer a notification as SNAP wants it: (HTTP status, body)."""
-        return self._notifications.acknowledge(outcome, error)
+        return self._notifications.acknowledge(outcome, error, now)
 
     async def diagnose(self) -> list[tuple[bool, str]]:
         """Whether the keys are accepted, the clocks agree, and where notifications go. Charges nobody."""

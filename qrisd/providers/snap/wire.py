@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, field_validator
 
-from qrisd.domain.errors import ProviderError, ProviderRejected, ProviderUncertain, ProviderUnreachable
+from qrisd.domain.errors import (
+    ProviderError,
+    ProviderKeysRefused,
+    ProviderRejected,
+    ProviderUncertain,
+    ProviderUnreachable,
+)
 from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import OPEN, Attempt, Observation, Source, Status
 from qrisd.providers.http import Answer, retry_after_s
@@ -43,6 +49,7 @@ _ADVICE: Final = {
 # Refused for now: nothing was done, and the same call may be repeated.
 RETRY_CASES: Final = frozenset({"40304", "40306"})
 TOKEN_CASES: Final = frozenset({"40101", "40103"})
+KEYS_REFUSED: Final = "40100"
 ABSENT: Final = "40401"
 EXPIRED: Final = "40300"
 DUPLICATE: Final = "40901"
@@ -134,7 +141,8 @@ def error_of(name: str, label: str, message: Message, answer: Answer, said: str)
         return ProviderUnreachable(name, f"{label} does not do this just now; try again later ({said}).", code)
     if len(case) == 5 and case[:3] in ("400", "401", "403", "404", "405"):
         advice = _ADVICE.get(case)
-        return ProviderRejected(name, f"{label} refused: {f'{advice} ({said})' if advice else said}.", code)
+        kind = ProviderKeysRefused if case == KEYS_REFUSED else ProviderRejected
+        return kind(name, f"{label} refused: {f'{advice} ({said})' if advice else said}.", code)
     return ProviderUncertain(name, f"{label} answered HTTP {answer.status}: {said}.", code)
 
 

@@ -27,7 +27,13 @@ from pydantic import (
     field_validator,
 )
 
-from qrisd.domain.errors import ProviderError, ProviderRejected, ProviderUncertain, ProviderUnreachable
+from qrisd.domain.errors import (
+    ProviderError,
+    ProviderKeysRefused,
+    ProviderRejected,
+    ProviderUncertain,
+    ProviderUnreachable,
+)
 from qrisd.providers.base import ProviderSettings
 from qrisd.providers.http import Answer, ProviderHttp, json_object, parse_object, retry_after_s
 
@@ -206,7 +212,8 @@ class XenditAccount:
         if code is None or not 400 <= answer.status < 500 or answer.status in _NOT_FINAL:
             return ProviderUncertain(self.name, f"Xendit answered HTTP {answer.status}: {said}.", code)
         advice = _ADVICE.get(code)
-        return ProviderRejected(self.name, f"{advice} ({said})" if advice else f"Xendit refused: {said}.", code)
+        kind = ProviderKeysRefused if answer.status == 401 else ProviderRejected
+        return kind(self.name, f"{advice} ({said})" if advice else f"Xendit refused: {said}.", code)
 
     def _limited(self, answer: Answer) -> ProviderUnreachable:
         """The limit stands before the work, so nothing exists and the same call may be repeated."""

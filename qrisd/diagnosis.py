@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from qrisd.config import DEFAULT_FILE, Settings
 from qrisd.data_dir import DataDir, database_problem
-from qrisd.domain.errors import ProviderError
+from qrisd.domain.errors import ProviderError, SettingsError
 from qrisd.providers.base import Diagnoses, ProviderSettings
 from qrisd.providers.http import ProviderHttp, parse_object
 from qrisd.providers.registry import Toolbox, make
@@ -189,8 +189,11 @@ async def _provider_lines(settings: Settings, name: str, provider: ProviderSetti
         notify_url=lambda other: _webhook_url(settings, other) if settings.public_base_url else None,
         base_path=urlsplit(settings.address).path,
     )
-    adapter = make(name, provider, tools)
     lines = [_environment_line(settings, name, provider)]
+    try:
+        adapter = make(name, provider, tools)
+    except SettingsError as error:
+        return [*lines, Line(name, "fail", str(error))]
     if isinstance(adapter, Diagnoses):
         return lines + [Line(name, "ok" if fine else "fail", text) for fine, text in await adapter.diagnose()]
     if not provider.configured:

@@ -10,7 +10,7 @@ import pytest
 
 from qrisd.config import Settings, load
 from qrisd.domain.errors import SettingsError
-from qrisd.providers.midtrans import MidtransSettings
+from qrisd.providers.midtrans.account import MidtransSettings
 from tests.support.server import LiveServer
 
 SECRET = "s3cret-that-nobody-may-see"

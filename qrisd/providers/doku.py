@@ -70,15 +70,24 @@ class DokuSettings(ProviderSettings):
         return all((self.client_id, plain(self.secret_key), self.private_key_file, *places))
 
 
-def doku(name: str, settings: DokuSettings, http: ProviderHttp, clock: Callable[[], datetime], base_path: str) -> Snap:
-    """The adapter for `[providers.doku]`. `base_path` is the path of our public address, "" mostly.
+def doku(
+    name: str,
+    settings: DokuSettings,
+    http: ProviderHttp,
+    clock: Callable[[], datetime],
+    base_path: str,
+    notify_url: str | None,
+) -> Snap:
+    """The adapter for `[providers.doku]`. `base_path` is the path of our address, "" mostly; `notify_url` is where
+    DOKU's notifications reach us, None when our address is not public.
 
     Raises SettingsError when a key file cannot be used."""
     profile = _profile(settings)
     account = _account(name, settings)
     calls = SnapCalls(name, profile, account, http, clock, settings.timeout)
     unsigned = settings.unsigned_notifications
-    return make_snap(calls, DokuNotifications(name, profile, account, base_path, takes_unsigned=unsigned), clock)
+    notifications = DokuNotifications(name, profile, account, base_path, takes_unsigned=unsigned)
+    return make_snap(calls, notifications, clock, notify_url)
 
 
 def _profile(settings: DokuSettings) -> Profile:
@@ -94,7 +103,7 @@ def _profile(settings: DokuSettings) -> Profile:
         refund=True,
         notify_schemes=(NotifyScheme.HMAC_TOKEN, NotifyScheme.HMAC_EMPTYTOKEN),
         notify_is_believed=False,
-        notify_where="Settings, Payment Settings, QRIS",
+        notify_where="dashboard, Settings, Payment Settings, QRIS",
     )
 
 

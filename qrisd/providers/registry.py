@@ -10,7 +10,8 @@ from typing import Final
 from qrisd.providers.base import Provider, ProviderSettings
 from qrisd.providers.doku import DokuSettings, doku
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.midtrans import Midtrans, MidtransSettings
+from qrisd.providers.midtrans.account import MidtransSettings
+from qrisd.providers.midtrans.qris import Midtrans
 from qrisd.providers.nicepay import NicepaySettings, make_nicepay
 from qrisd.providers.simulator import Simulator, SimulatorSettings
 from qrisd.providers.snap.bank import SnapSettings, snap_bank
@@ -53,13 +54,13 @@ def make(name: str, settings: ProviderSettings, tools: Toolbox) -> Provider:
         case MidtransSettings():
             return Midtrans(name, settings, tools.http, tools.notify_url(name))
         case XenditSettings(api="qr_codes"):
-            return XenditQrCodes(name, settings, tools.http)
+            return XenditQrCodes(name, settings, tools.http, tools.notify_url(name))
         case XenditSettings():
-            return XenditPaymentRequests(name, settings, tools.http, tools.clock)
+            return XenditPaymentRequests(name, settings, tools.http, tools.clock, tools.notify_url(name))
         case SnapSettings():
-            return snap_bank(name, settings, tools.http, tools.clock, tools.base_path)
+            return snap_bank(name, settings, tools.http, tools.clock, tools.base_path, tools.notify_url(name))
         case DokuSettings():
-            return doku(name, settings, tools.http, tools.clock, tools.base_path)
+            return doku(name, settings, tools.http, tools.clock, tools.base_path, tools.notify_url(name))
         case NicepaySettings():
             return make_nicepay(name, settings, tools.http, tools.clock, tools.notify_url(name))
         case StaticSettings():

@@ -13,7 +13,7 @@ import random
 from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +33,10 @@ _STATUS_CODE = {"pending": "201", "expire": "407", "deny": "202"}
 # How often Midtrans tries again, by our answer; anything that is not listed earns five tries.
 _RETRIES = {500: 1, 503: 4, 400: 2, 404: 2, 301: 0, 302: 0, 303: 0}
 _INTERVALS_S = (120, 600, 1800, 5400, 12_600)
+# A refund key is taken as a repeat this long; money can be given back this long, by acquirer and by who paid.
+_REFUND_REPEATS = timedelta(days=7)
+_ON_US_WINDOW, _OFF_US_WINDOW, _SHOPEE_WINDOW = timedelta(days=45), timedelta(days=7), timedelta(days=365)
+_SHOPEE_CLOSES, _SHOPEE_OPENS = time(23, 55), time(6, 0)
 
 
 @dataclass(slots=True)
@@ -59,6 +63,10 @@ class Transaction:
         """Rupiah given back so far."""
         return sum(int(refund["refund_amount"].removesuffix(".00")) for refund in self.refunds)
 
+    def refund_under(self, key: str) -> dict[str, Any]:
+        """The refund with this key; an empty one when there is none."""
+        return next((refund for refund in self.refunds if refund["refund_key"] == key), {})
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -80,6 +88,7 @@ class FakeMidtrans:
         self.outbox: deque[Notification] = deque()
         self.active = {"qris", "gopay"}
         self.sends_qr_string = {"qris"}
+        self.confirms_refunds = True  # at once; else when told to by `confirm_refund()`
         self.hidden_s = 0.0  # a charge is shown to lookups only this long after it was made
         self._offset = timedelta(0)
         self._by_id: dict[str, Transaction] = {}
@@ -118,7 +127,8 @@ class FakeMidtrans:
         transaction = self.book[order_id]
         transaction.settled_at = self.now
         transaction.fraud_status = fraud_status
-        transaction.extra |= {"issuer": issuer, "transaction_type": "off-us"}
+        is_own = issuer == transaction.acquirer
+        transaction.extra |= {"issuer": issuer, "transaction_type": "on-us" if is_own else "off-us"}
         self.change(order_id, "settlement")
 
     def change(self, order_id: str, status: str) -> None:
@@ -127,20 +137,26 @@ class FakeMidtrans:
         transaction.status = status
         self._notify(transaction)
 
-    def refund(self, order_id: str, amount: int, key: str = "refund-1") -> None:
+    def refund(self, order_id: str, amount: int, key: str = "refund-1", reason: str = "asked by the customer") -> None:
         """Give money back; Midtrans tells of it twice, the second time with the bank's confirmation."""
         transaction = self.book[order_id]
         entry: dict[str, Any] = {
             "refund_chargeback_id": len(transaction.refunds) + 1,
             "refund_amount": f"{amount}.00",
             "created_at": _wib(self.now),
-            "reason": "asked by the customer",
+            "reason": reason,
             "refund_key": key,
         }
         transaction.refunds.append(entry)
         transaction.status = "refund" if transaction.refunded == transaction.amount else "partial_refund"
         self._notify(transaction)
-        entry["bank_confirmed_at"] = _wib(self.now)
+        if self.confirms_refunds:
+            self.confirm_refund(order_id, key)
+
+    def confirm_refund(self, order_id: str, key: str = "refund-1") -> None:
+        """The bank confirms a refund, and Midtrans tells of it a second time."""
+        transaction = self.book[order_id]
+        transaction.refund_under(key)["bank_confirmed_at"] = _wib(self.now)
         self._notify(transaction)
 
     # Notifications
@@ -295,16 +311,39 @@ class FakeMidtrans:
         return Reply.json(200, {**facts, "status_message": f"Success, transaction is {word}"})
 
     def _refund(self, transaction: Transaction, request: Request) -> Reply:
+        body = request.json()
+        left = transaction.amount - transaction.refunded
+        amount, key = body.get("amount", left), body.get("refund_key", str(uuid4()))
+        before = transaction.refund_under(key)
+        if before:
+            same = before["refund_amount"] == f"{amount}.00"
+            recent = self.now - _read_wib(before["created_at"]) < _REFUND_REPEATS
+            return self._refunded(transaction, before) if same and recent else _error(406, "Duplicate refund ID")
         if transaction.status not in ("settlement", "partial_refund"):
             return _error(412, "Transaction status cannot be updated.")
-        body = request.json()
-        amount = body.get("amount", transaction.amount - transaction.refunded)
-        key = body.get("refund_key", str(uuid4()))
-        if not 0 < amount <= transaction.amount - transaction.refunded:
+        if type(amount) is not int or not 0 < amount <= left:
             return _error(414, "Refund amount is not valid")
-        self.refund(transaction.order_id, amount, key)
-        facts = self._facts(transaction, "200")
-        return Reply.json(200, {**facts, "status_message": "Success, refund request is approved", "refund_key": key})
+        if self._denies(transaction, amount):
+            denied = {"status_message": "Refund denied by the bank", "refund_amount": "0.00", "refund_key": key}
+            return Reply.json(200, {**_bare(self._facts(transaction, "202")), **denied})
+        self.refund(transaction.order_id, amount, key, body.get("reason", ""))
+        return self._refunded(transaction, transaction.refund_under(key))
+
+    def _refunded(self, transaction: Transaction, entry: dict[str, Any]) -> Reply:
+        told = {name: entry[name] for name in ("refund_chargeback_id", "refund_amount", "refund_key")}
+        facts = _bare(self._facts(transaction, "200"))
+        return Reply.json(200, {**facts, "status_message": "Success, refund request is approved", **told})
+
+    def _denies(self, transaction: Transaction, amount: int) -> bool:
+        """The acquirer's own rules."""
+        if "shopee" in transaction.acquirer:
+            clock = self.now.astimezone(WIB).time()
+            closed = clock >= _SHOPEE_CLOSES or clock < _SHOPEE_OPENS
+            window, forbidden = _SHOPEE_WINDOW, closed or amount != transaction.amount
+        else:
+            on_us = transaction.extra.get("transaction_type") == "on-us"
+            window, forbidden = _ON_US_WINDOW if on_us else _OFF_US_WINDOW, False
+        return forbidden or self.now - (transaction.settled_at or self.now) >= window
 
     def _picture(self, request: Request) -> Reply:
         transaction = self._find(request.path.split("/")[3])
@@ -420,8 +459,17 @@ def _invalid(message: str) -> Reply:
     return Reply.json(400, {**body, "validation_messages": [message]})
 
 
+def _bare(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the answer to a refund has of the facts."""
+    return {name: value for name, value in facts.items() if name not in ("refunds", "refund_amount", "signature_key")}
+
+
 def _wib(moment: datetime) -> str:
     return moment.astimezone(WIB).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _read_wib(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=WIB)
 
 
 def _tlv(fields: list[tuple[str, str]]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from midtransclient.error_midtrans import MidtransAPIError
 
 from qrisd.qr_image import decode
-from tests.fakes.midtrans import FakeMidtrans
+from tests.fakes.midtrans import WIB, FakeMidtrans
 from tests.fakes.script import Fault
 from tests.fakes.server import LoopbackServer, Reply, Request
 
@@ -196,8 +197,53 @@ async def test_a_refund_lists_what_was_given_back(fake: FakeMidtrans, core: Any)
     assert (part["transaction_status"], part["refund_amount"]) == ("partial_refund", "4000.00")
     assert (await refused(core.transactions.refund, ORDER, {"amount": 6_001})).api_response_dict["status_code"] == "414"
     rest = await ask(core.transactions.refundDirect, ORDER, {"refund_key": "b", "amount": 6_000})
-    assert rest["transaction_status"] == "refund"
-    assert [refund["refund_amount"] for refund in rest["refunds"]] == ["4000.00", "6000.00"]
+    assert (rest["transaction_status"], rest["refund_key"]) == ("refund", "b")
+    shown = (await ask(core.transactions.status, ORDER))["refunds"]
+    assert [(refund["refund_key"], refund["refund_amount"]) for refund in shown] == [("a", "4000.00"), ("b", "6000.00")]
+
+
+async def test_a_refund_key_is_a_repeat_for_seven_days_and_then_taken(fake: FakeMidtrans, core: Any) -> None:
+    await ask(core.charge, order())
+    fake.pay(ORDER, issuer="gopay")
+    part = {"refund_key": "a", "amount": 4_000}
+    first = await ask(core.transactions.refund, ORDER, part)
+    assert await ask(core.transactions.refund, ORDER, part) == first
+    other = await refused(core.transactions.refund, ORDER, {**part, "amount": 3_000})
+    assert other.api_response_dict["status_code"] == "406"
+    fake.advance(8 * 86_400)
+    assert (await refused(core.transactions.refund, ORDER, part)).api_response_dict["status_code"] == "406"
+    assert fake.book[ORDER].refunded == 4_000
+
+
+@pytest.mark.parametrize(("issuer", "days"), [("dana", 7), ("gopay", 45)])
+async def test_a_refund_after_the_window_is_denied_with_a_good_looking_answer(
+    fake: FakeMidtrans, core: Any, issuer: str, days: int
+) -> None:
+    await ask(core.charge, order())
+    fake.pay(ORDER, issuer=issuer)
+    fake.advance(days * 86_400)
+    denied = await ask(core.transactions.refund, ORDER, {"refund_key": "a"})
+    assert (denied["status_code"], denied["transaction_status"], denied["refund_amount"]) == (
+        "202",
+        "settlement",
+        "0.00",
+    )
+    assert fake.book[ORDER].refunds == []
+
+
+@pytest.mark.parametrize(("hour", "amount", "code"), [(3, 10_000, "202"), (12, 4_000, "202"), (12, 10_000, "200")])
+async def test_shopeepay_gives_back_all_or_nothing_and_not_at_night(
+    fake: FakeMidtrans, core: Any, hour: int, amount: int, code: str
+) -> None:
+    await ask(core.charge, order(qris={"acquirer": "airpay shopee"}))
+    fake.pay(ORDER)
+    fake.advance(_seconds_until(fake.now.astimezone(WIB), hour))
+    answer = await ask(core.transactions.refund, ORDER, {"refund_key": "a", "amount": amount})
+    assert answer["status_code"] == code
+
+
+def _seconds_until(moment: datetime, hour: int) -> float:
+    return ((hour - moment.hour) % 24 * 60 - moment.minute) % 1440 * 60
 
 
 # Notifications

@@ -18,6 +18,7 @@ from tests.fakes.snap import FakeSnap, private_pem, public_pem
 
 REFERENCE = "7Q2M0K8R5T1V9X3Z6B4C"
 NOTIFY_PATH = "/webhooks/bri"
+NOTIFY_URL = f"https://shop.example{NOTIFY_PATH}"
 Headers = Mapping[str, str]
 
 
@@ -56,7 +57,7 @@ def adapter(
         **key_files(directory),
         **changes,
     }
-    return snap_bank("bri", SnapSettings(**values), http, clock, base_path)
+    return snap_bank("bri", SnapSettings(**values), http, clock, base_path, NOTIFY_URL)
 
 
 def charge(**changes: Any) -> Charge:

@@ -16,7 +16,7 @@ from qrisd.providers.http import ProviderHttp
 from qrisd.providers.snap.qr import Snap
 from tests.fakes.doku import FORM, FakeDoku
 from tests.fakes.script import Fault
-from tests.providers.snap_bank import REFERENCE, attempt, charge, key_files, lost_attempt, lowered, now
+from tests.providers.snap_bank import NOTIFY_URL, REFERENCE, attempt, charge, key_files, lost_attempt, lowered, now
 
 NOTIFY_PATH = "/webhooks/doku"
 CREDENTIALS = b'{"grantType":"client_credentials"}'
@@ -54,7 +54,7 @@ def adapter(fake: FakeDoku, http: ProviderHttp, directory: Path, base_path: str 
         **key_files(directory),
         **changes,
     }
-    return doku("doku", DokuSettings(**values), http, now, base_path)
+    return doku("doku", DokuSettings(**values), http, now, base_path, NOTIFY_URL)
 
 
 def test_it_refunds_whole_payments_and_cancels_only_when_told(
@@ -332,7 +332,7 @@ async def test_an_unsigned_notification_of_nothing_is_unreadable(
 async def test_a_good_account_is_fine_and_is_told_where_its_address_goes(account: Snap) -> None:
     lines = await account.diagnose()
     assert all(fine for fine, _ in lines), lines
-    assert any("Settings, Payment Settings, QRIS" in line for _, line in lines)
+    assert any(f"{NOTIFY_URL} at DOKU: dashboard, Settings, Payment Settings, QRIS" in line for _, line in lines)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ async def test_a_good_account_is_fine_and_is_told_where_its_address_goes(account
 )
 def test_the_environment_picks_the_address(http: ProviderHttp, tmp_path: Path, environment: str, address: str) -> None:
     values: dict[str, Any] = {"environment": environment, **key_files(tmp_path)}
-    assert doku("doku", DokuSettings(**values), http, now, "")._profile.base_url == address
+    assert doku("doku", DokuSettings(**values), http, now, "", None)._profile.base_url == address
 
 
 def test_it_is_configured_once_everything_is_there(tmp_path: Path) -> None:
@@ -362,4 +362,4 @@ def test_a_key_file_that_is_no_key_is_told(http: ProviderHttp, tmp_path: Path) -
     values: dict[str, Any] = key_files(tmp_path)
     (tmp_path / "merchant.pem").write_text("no key")
     with pytest.raises(SettingsError, match="holds no RSA private key"):
-        doku("doku", DokuSettings(**values), http, now, "")
+        doku("doku", DokuSettings(**values), http, now, "", None)

@@ -18,9 +18,10 @@ from qrisd.domain.errors import (
     WebhookUnsigned,
 )
 from qrisd.domain.payment import Attempt, Source, Status
-from qrisd.providers.base import Cancels, Charge, Diagnoses, Provider
+from qrisd.providers.base import Cancels, Charge, Diagnoses, Provider, Refunds
 from qrisd.providers.http import ProviderHttp
-from qrisd.providers.midtrans import Midtrans, MidtransSettings
+from qrisd.providers.midtrans.account import MidtransSettings
+from qrisd.providers.midtrans.qris import Midtrans
 from tests.fakes.midtrans import FakeMidtrans
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
@@ -106,9 +107,10 @@ def sent_body(fake: FakeMidtrans, index: int = 0) -> Any:
     return fake.calls[index].json()
 
 
-def test_it_is_a_provider_that_cancels_and_diagnoses(midtrans: Midtrans) -> None:
+def test_it_is_a_provider_that_cancels_refunds_and_diagnoses(midtrans: Midtrans) -> None:
     provider: Provider = midtrans
     assert isinstance(provider, Cancels)
+    assert isinstance(provider, Refunds)
     assert isinstance(provider, Diagnoses)
     assert not provider.capabilities.webhook_proves_status
     assert (provider.capabilities.min_expires_in, provider.capabilities.max_expires_in) == (60, 604_800)
@@ -760,9 +762,10 @@ async def test_the_fakes_own_notifications_verify(midtrans: Midtrans, fake: Fake
 
 async def test_a_good_account_is_fine_in_all_points(midtrans: Midtrans, fake: FakeMidtrans) -> None:
     lines = await midtrans.diagnose()
-    assert [fine for fine, _ in lines] == [True, True, True]
+    assert [fine for fine, _ in lines] == [True, True, True, True]
     assert "accepts the server key" in lines[0][1]
-    assert NOTIFY_URL in lines[2][1]
+    assert "QRIS is active" in lines[1][1]
+    assert NOTIFY_URL in lines[3][1]
     assert fake.book == {}
 
 
@@ -788,7 +791,7 @@ async def test_a_wrong_clock_is_told(midtrans: Midtrans, fake: FakeMidtrans) -> 
     answer = Reply.json(200, {"status_code": "404", "status_message": "Transaction doesn't exist."})
     late = Reply(answer.status, answer.body, {"Date": "Thu, 15 Jan 2015 03:00:00 GMT"})
     fake.script.next("status", reply=late)
-    fine, line = (await midtrans.diagnose())[1]
+    fine, line = (await midtrans.diagnose())[2]
     assert not fine
     assert "ahead of" in line
 
@@ -803,7 +806,7 @@ async def test_a_missing_public_address_is_told(fake: FakeMidtrans, http: Provid
 def test_the_environment_picks_the_address() -> None:
     http = ProviderHttp()
     addresses = {
-        kind: Midtrans("m", MidtransSettings(environment=kind), http, None)._base_url
+        kind: Midtrans("m", MidtransSettings(environment=kind), http, None)._account.base_url
         for kind in ("sandbox", "production")
     }
     assert addresses == {"sandbox": "https://api.sandbox.midtrans.com", "production": "https://api.midtrans.com"}

@@ -784,8 +784,8 @@ async def test_the_fakes_own_notifications_verify(nicepay: NicepayV2, fake: Fake
 
 async def test_a_good_account_is_fine_in_all_points(nicepay: NicepayV2, fake: FakeNicepay) -> None:
     lines = await nicepay.diagnose()
-    assert [fine for fine, _ in lines] == [True, True, True]
-    assert NOTIFY_URL in lines[2][1]
+    assert [fine for fine, _ in lines] == [True, True, True, True]
+    assert NOTIFY_URL in lines[3][1]
     assert fake.book == {}
 
 
@@ -811,7 +811,7 @@ async def test_a_wrong_clock_is_told(nicepay: NicepayV2, fake: FakeNicepay) -> N
     answer = Reply.json(200, {"resultCd": "9501"})
     late = Reply(200, answer.body, {"Date": "Thu, 15 Jan 2015 03:00:00 GMT"})
     fake.script.next("status", reply=late)
-    fine, line = (await nicepay.diagnose())[1]
+    fine, line = (await nicepay.diagnose())[2]
     assert not fine
     assert "ahead of" in line
 

@@ -41,6 +41,7 @@ from tests.fakes.server import Reply
 from tests.fakes.snap import WIB, Dialect, FakeSnap
 from tests.providers.snap_bank import (
     NOTIFY_PATH,
+    NOTIFY_URL,
     REFERENCE,
     adapter,
     attempt,
@@ -1093,7 +1094,7 @@ async def test_a_notification_is_answered_in_snaps_words(
 async def test_a_good_account_is_fine_in_all_points(bank: Snap, fake: FakeSnap) -> None:
     lines = await bank.diagnose()
     assert all(fine for fine, _ in lines), lines
-    assert "https://YOUR-HOST/webhooks/bri" in lines[3][1]
+    assert NOTIFY_URL in lines[3][1]
     assert lines[4][1].endswith("/webhooks/bri/v1.0/access-token/b2b.")
     assert fake.book == {}
 

@@ -31,6 +31,7 @@ BASIC = "eG5kX2RldmVsb3BtZW50X0VYQU1QTEVLRVkwMTIzNDU2Nzg5Og=="
 TOKEN = "WHTOKEN-EXAMPLE-0123456789abcdef"
 NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
 REFERENCE = "7Q2M0K8R5T1V9X3Z6B4C"
+NOTIFY_URL = "https://shop.example/webhooks/xendit"
 LOSING_FAULTS = [
     Fault.DROP_BEFORE_EFFECT,
     Fault.DROP_AFTER_EFFECT,
@@ -84,11 +85,11 @@ def settings(url: str, **changes: Any) -> XenditSettings:
 
 
 def requests_api(url: str, http: ProviderHttp, **changes: Any) -> XenditPaymentRequests:
-    return XenditPaymentRequests("xendit", settings(url, **changes), http, lambda: NOW)
+    return XenditPaymentRequests("xendit", settings(url, **changes), http, lambda: NOW, NOTIFY_URL)
 
 
 def codes_api(url: str, http: ProviderHttp, **changes: Any) -> XenditQrCodes:
-    return XenditQrCodes("xendit", settings(url, api="qr_codes", **changes), http)
+    return XenditQrCodes("xendit", settings(url, api="qr_codes", **changes), http, NOTIFY_URL)
 
 
 def charge(**changes: Any) -> Charge:
@@ -1044,9 +1045,9 @@ async def test_the_fakes_own_webhooks_are_taken(either: Adapter, fake: FakeXendi
 
 async def test_a_good_account_is_fine_in_all_points(either: Adapter, fake: FakeXendit) -> None:
     lines = await either.diagnose()
-    assert [fine for fine, _ in lines] == [True, True, True]
+    assert [fine for fine, _ in lines] == [True] * 5
     assert "accepts the secret key" in lines[0][1]
-    assert "/webhooks/xendit" in lines[2][1]
+    assert f"{NOTIFY_URL} at Xendit: dashboard, Settings, Webhooks" in lines[4][1]
     assert fake.book == {}
 
 
@@ -1054,15 +1055,16 @@ async def test_a_wrong_key_is_told_with_advice(fake: FakeXendit, http: ProviderH
     lines = await requests_api(fake.url, http, secret_key=SecretStr("wrong")).diagnose()
     assert lines[0][0] is False
     assert "does not know this secret key" in lines[0][1]
-    assert len(lines) == 2
+    assert len(lines) == 3
 
 
 async def test_a_missing_right_and_a_missing_token_are_told(fake: FakeXendit, http: ProviderHttp) -> None:
     fake.script.next("transactions", reply=error(403, "REQUEST_FORBIDDEN_ERROR"))
     lines = await requests_api(fake.url, http, webhook_token=None).diagnose()
-    assert [fine for fine, _ in lines] == [True, False, False]
-    assert "Transaction Read" in lines[1][1]
-    assert "webhook_token is not set" in lines[2][1]
+    wrong = [line for fine, line in lines if not fine]
+    assert len(wrong) == 2
+    assert "Transaction Read" in wrong[0]
+    assert "webhook_token is not set" in wrong[1]
 
 
 async def test_a_missing_key_is_told(http: ProviderHttp) -> None:

@@ -16,6 +16,8 @@ WIB: Final = timezone(timedelta(hours=7))
 # A QR lives this long at NICEPAY, no less and no more.
 MIN_EXPIRES_IN: Final = 300
 MAX_EXPIRES_IN: Final = 1200
+# Where NICEPAY is told our address.
+NOTIFY_WHERE: Final = "the form it opens the account with; every order carries it too"
 # The end of a QR is sent as a moment: some of the shortest time passes on the way.
 _SHORTEST: Final = timedelta(seconds=MIN_EXPIRES_IN + 10)
 # NICEPAY wants an address for notifications in every order; this one belongs to nobody and leads nowhere.

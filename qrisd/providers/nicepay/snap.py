@@ -18,6 +18,7 @@ from qrisd.providers.http import ProviderHttp
 from qrisd.providers.nicepay.settings import (
     MAX_EXPIRES_IN,
     MIN_EXPIRES_IN,
+    NOTIFY_WHERE,
     NicepaySettings,
     base_url,
     end_of,
@@ -53,7 +54,7 @@ def nicepay_snap(
     account = _account(name, settings)
     calls = SnapCalls(name, profile, account, http, clock, settings.timeout)
     base_path = urlsplit(notify_url or "").path.removesuffix(f"/webhooks/{name}")
-    return make_snap(calls, Notifications(name, profile, account, base_path), clock)
+    return make_snap(calls, Notifications(name, profile, account, base_path), clock, notify_url)
 
 
 def nicepay_profile(settings: NicepaySettings, clock: Callable[[], datetime], notify_url: str | None) -> Profile:
@@ -87,6 +88,7 @@ def nicepay_profile(settings: NicepaySettings, clock: Callable[[], datetime], no
         max_expires_in=MAX_EXPIRES_IN,
         notify_schemes=(NotifyScheme.RSA_CLIENTID,),
         notify_is_believed=False,
+        notify_where=NOTIFY_WHERE,
     )
 
 

@@ -14,7 +14,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -32,10 +31,12 @@ from qrisd.domain.errors import (
 )
 from qrisd.domain.payment import MONEY, Attempt, Observation, Source, Status
 from qrisd.providers.base import Capabilities, Charge, RefundObservation, RefundOrder, RefundStatus, WebhookEvent
+from qrisd.providers.diagnosis import Line, activation_line, clock_line, webhook_line
 from qrisd.providers.http import Answer, ProviderHttp, json_object, retry_after_s
 from qrisd.providers.nicepay.settings import (
     MAX_EXPIRES_IN,
     MIN_EXPIRES_IN,
+    NOTIFY_WHERE,
     NicepaySettings,
     base_url,
     end_of,
@@ -61,7 +62,6 @@ _QRIS: Final = "08"
 _REFUND_WINDOW_DAYS: Final = 90
 _MAX_NOTIFICATION_BYTES: Final = 65_536
 _MAX_NOTIFICATION_MEMBERS: Final = 100
-_MAX_SKEW_S: Final = 60
 # A further call within one verb must not double the caller's wait.
 _FOLLOW_UP_S: Final = 2.5
 # A registration whose answer was lost cannot be asked for by its reference: it is over once its QR surely is.
@@ -194,22 +194,22 @@ class NicepayV2:
         if not self._settings.configured:
             names = f"providers.{self.name}.imid and merchant_key"
             return [(False, f"{names} must be set: NICEPAY sends both when the account is opened.")]
+        return [*await self._account_lines(), webhook_line("NICEPAY", self._notify_url, NOTIFY_WHERE)]
+
+    async def _account_lines(self) -> list[Line]:
+        """Inquires about an order that does not exist."""
         where = f"{self._settings.environment}, {self._base_url}"
         reference = uuid4().hex[:20].upper()
         facts = {"tXid": self._imid + reference, "referenceNo": reference, "amt": "1"}
         try:
             seen, answer = await self._post("inquiry", facts, reference, self._settings.timeout)
         except ProviderError as error:
-            return [(False, f"{where}: {error}"), self._notification_line()]
+            return [(False, f"{where}: {error}")]
+        clock = clock_line("NICEPAY", answer, datetime.now(UTC))
         if seen.resultCd in ACCOUNT_CODES:
-            return [(False, f"{where}: {self._rejected(seen)}"), self._notification_line()]
-        line = (True, f"NICEPAY ({where}) answers and does not refuse the iMid or the merchant key.")
-        return [line, *_clock_line(answer, self._clock()), self._notification_line()]
-
-    def _notification_line(self) -> tuple[bool, str]:
-        if self._notify_url is None:
-            return (True, "No public base_url: NICEPAY cannot notify qrisd, so payments are found by asking it.")
-        return (True, f"Every order asks for notifications at {self._notify_url}; give NICEPAY the same address.")
+            return [(False, f"{where}: {self._rejected(seen)}"), clock]
+        keys = (True, f"NICEPAY ({where}) answers and does not refuse the iMid or the merchant key.")
+        return [keys, activation_line("NICEPAY", "9012"), clock]
 
     # What is sent
 
@@ -408,14 +408,3 @@ def _form(body: bytes) -> dict[str, str]:
 def _event_id(payload: Mapping[str, str]) -> str:
     """A hash of all members, whatever their order: the token is the same in every notification of a transaction."""
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-
-
-def _clock_line(answer: Answer, now: datetime) -> list[tuple[bool, str]]:
-    try:
-        skew_s = (now.astimezone(UTC) - parsedate_to_datetime(answer.headers.get("date", ""))).total_seconds()
-    except (ValueError, TypeError):
-        return []
-    if abs(skew_s) <= _MAX_SKEW_S:
-        return [(True, "This computer's clock agrees with NICEPAY's.")]
-    way = "ahead of" if skew_s > 0 else "behind"
-    return [(False, f"This computer's clock is {abs(skew_s):.0f} s {way} NICEPAY's: switch on time synchronisation.")]

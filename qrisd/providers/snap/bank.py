@@ -62,15 +62,21 @@ class SnapSettings(ProviderSettings):
 
 
 def snap_bank(
-    name: str, settings: SnapSettings, http: ProviderHttp, clock: Callable[[], datetime], base_path: str
+    name: str,
+    settings: SnapSettings,
+    http: ProviderHttp,
+    clock: Callable[[], datetime],
+    base_path: str,
+    notify_url: str | None,
 ) -> Snap:
-    """The adapter for `[providers.NAME]`. `base_path` is the path of our public address, "" mostly.
+    """The adapter for `[providers.NAME]`. `base_path` is the path of our address, "" mostly; `notify_url` is where the
+    bank's notifications reach us, None when our address is not public.
 
     Raises SettingsError when a key file cannot be used."""
     profile = _profile(name, settings)
     account = _account(name, settings)
     calls = SnapCalls(name, profile, account, http, clock, settings.timeout)
-    return make_snap(calls, Notifications(name, profile, account, base_path), clock)
+    return make_snap(calls, Notifications(name, profile, account, base_path), clock, notify_url)
 
 
 def _profile(name: str, settings: SnapSettings) -> Profile:

@@ -94,10 +94,26 @@ class SnapCalls:
         }
         return await self.call(Service.QUERY, body, deadline)
 
-    async def check_token(self) -> Answer:
-        """Ask for a token whether or not there is one: the answer shows that the keys fit."""
-        answer, _ = await self._ask_for_token()
-        return answer
+    async def ask_for_token(self) -> Reply:
+        """Ask for a token whether or not there is one: the answer shows whether the keys fit."""
+        sent_at = timestamp(self._clock())
+        headers = {
+            "Content-Type": "application/json",
+            "X-CLIENT-KEY": self.account.client_id,
+            "X-TIMESTAMP": sent_at,
+            "X-SIGNATURE": rsa_signature(self.account.private_key, token_text(self.account.client_id, sent_at)),
+        }
+        content = b'{"grantType":"client_credentials"}'
+        return await self._send(self.profile.token_path, headers, content, self.timeout_s * _TOKEN_SHARE)
+
+    def token_in(self, reply: Reply) -> Token:
+        """The token of an answer to `ask_for_token`; raises what the answer means when there is none."""
+        if not reply.is_success:
+            raise self.error(reply)
+        text = reply.message.access_token
+        if not text or not text.isascii() or not text.isprintable():
+            raise ProviderUncertain(self.name, f"{self.profile.label} answered without an access token.")
+        return Token(text, lifetime_s(reply.message.expires_in))
 
     def error(self, reply: Reply) -> ProviderError:
         """What a reply other than success means."""
@@ -117,25 +133,7 @@ class SnapCalls:
             raise ProviderUnreachable(self.name, text, error.provider_code) from error
 
     async def _fetch_token(self) -> Token:
-        _, token = await self._ask_for_token()
-        return token
-
-    async def _ask_for_token(self) -> tuple[Answer, Token]:
-        sent_at = timestamp(self._clock())
-        headers = {
-            "Content-Type": "application/json",
-            "X-CLIENT-KEY": self.account.client_id,
-            "X-TIMESTAMP": sent_at,
-            "X-SIGNATURE": rsa_signature(self.account.private_key, token_text(self.account.client_id, sent_at)),
-        }
-        content = b'{"grantType":"client_credentials"}'
-        reply = await self._send(self.profile.token_path, headers, content, self.timeout_s * _TOKEN_SHARE)
-        if not reply.is_success:
-            raise self.error(reply)
-        text = reply.message.access_token
-        if not text or not text.isascii() or not text.isprintable():
-            raise ProviderUncertain(self.name, f"{self.profile.label} answered without an access token.")
-        return reply.answer, Token(text, lifetime_s(reply.message.expires_in))
+        return self.token_in(await self.ask_for_token())
 
     async def _post(self, service: Service, content: bytes, token: str, deadline: Deadline) -> Reply:
         path = self.profile.path(service)

@@ -87,8 +87,8 @@ class Profile:
     notify_is_believed: bool = True
     # Paths the bank may have signed besides our own address and the standard's.
     notify_paths: tuple[str, ...] = ()
-    # Where in the bank's dashboard our address is set.
-    notify_where: str = ""
+    # Where our address is set at the bank.
+    notify_where: str = "developer portal or onboarding form, for the payment notification of QRIS"
     acknowledgement: Mapping[str, Any] = field(
         default_factory=lambda: {"responseCode": "2005200", "responseMessage": "Successful"}
     )

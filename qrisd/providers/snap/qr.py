@@ -38,15 +38,19 @@ from qrisd.qr_image import decode
 
 
 class Snap:
-    """One account at one SNAP bank. Whether it also cancels and refunds depends on the profile: see `make_snap`."""
+    """One account at one SNAP bank. Whether it also cancels and refunds depends on the profile: see `make_snap`.
+    `notify_url` is where its notifications reach us; None when they cannot."""
 
-    def __init__(self, calls: SnapCalls, notifications: Notifications, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, calls: SnapCalls, notifications: Notifications, clock: Callable[[], datetime], notify_url: str | None
+    ) -> None:
         self.name = calls.name
         self._calls = calls
         self._profile = calls.profile
         self._account = calls.account
         self._clock = clock
         self._notifications = notifications
+        self._notify_url = notify_url
         self.capabilities = _capabilities(calls.profile)
 
     async def create_qr(self, charge: Charge) -> Observation:
@@ -82,7 +86,7 @@ class Snap:
 
     async def diagnose(self) -> list[tuple[bool, str]]:
         """Whether the keys are accepted, the clocks agree, and where notifications go. Charges nobody."""
-        return await diagnose(self._calls, self._notifications.paths[0])
+        return await diagnose(self._calls, self._notify_url)
 
     async def _generate(self, charge: Charge) -> Reply:
         account = self._account
@@ -202,7 +206,9 @@ class _CancellingAndRefunding(_Cancelling, _Refunding):
     pass
 
 
-def make_snap(calls: SnapCalls, notifications: Notifications, clock: Callable[[], datetime]) -> Snap:
+def make_snap(
+    calls: SnapCalls, notifications: Notifications, clock: Callable[[], datetime], notify_url: str | None
+) -> Snap:
     """The adapter for one bank; it is `Cancels` and `Refunds` where the profile says so."""
     kinds: dict[tuple[bool, bool], type[Snap]] = {
         (False, False): Snap,
@@ -210,7 +216,7 @@ def make_snap(calls: SnapCalls, notifications: Notifications, clock: Callable[[]
         (False, True): _Refunding,
         (True, True): _CancellingAndRefunding,
     }
-    return kinds[calls.profile.cancel, calls.profile.refund](calls, notifications, clock)
+    return kinds[calls.profile.cancel, calls.profile.refund](calls, notifications, clock, notify_url)
 
 
 def _partly(attempt: Attempt, seen: Observation) -> Observation:

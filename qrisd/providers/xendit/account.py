@@ -145,6 +145,11 @@ class XenditAccount:
         sent = {"Content-Type": "application/json", **headers}
         return await self._call("POST", path, sent, json.dumps(body).encode(), version, 60)
 
+    async def probe(self, path: str, *, version: str | None = None) -> tuple[Answer, ProviderError | None]:
+        """GET `path`: the answer whatever its status, and the error it means."""
+        answer = await self._send("GET", path, {}, None, version, 60)
+        return answer, None if _is_success(answer) else self._error(answer)
+
     async def payment_made(self, reference: str, timeout_s: float = 60) -> Transaction | None:
         """The successful payment under our reference, however it came about; None when there is none."""
         query = {"reference_id": reference, "types": "PAYMENT", "limit": "50"}
@@ -180,7 +185,21 @@ class XenditAccount:
         version: str | None,
         timeout_s: float,
     ) -> Answer:
-        answer = await self._http.request(
+        answer = await self._send(method, path, headers, content, version, timeout_s)
+        if _is_success(answer):
+            return answer
+        raise self._error(answer)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        version: str | None,
+        timeout_s: float,
+    ) -> Answer:
+        return await self._http.request(
             self.name,
             method,
             self.base_url + path,
@@ -193,9 +212,6 @@ class XenditAccount:
             content=content,
             timeout_s=min(timeout_s, self.settings.timeout),
         )
-        if 200 <= answer.status < 300:
-            return answer
-        raise self._error(answer)
 
     def _error(self, answer: Answer) -> ProviderError:
         """What an answer other than success means. Only Xendit's own error code counts as a refusal: an edge proxy's
@@ -249,6 +265,10 @@ def plain(secret: SecretStr | None) -> str:
 def repeat_key(action: str, reference: str) -> str:
     """The same for every try of one action, so that Xendit can tell a repeat."""
     return str(uuid5(NAMESPACE_URL, f"qrisd:{action}:{reference}"))
+
+
+def _is_success(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
 
 
 def moment(text: str | None) -> datetime | None:

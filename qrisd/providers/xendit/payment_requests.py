@@ -62,7 +62,7 @@ class _Request(Wire):
 
 
 class XenditPaymentRequests:
-    """One Xendit account through the Payments API."""
+    """One Xendit account through the Payments API. `notify_url` is where webhooks reach us; None when they cannot."""
 
     capabilities: Final = Capabilities(
         settable_expiry=False,
@@ -74,11 +74,19 @@ class XenditPaymentRequests:
         retry_codes=RETRY_CODES,
     )
 
-    def __init__(self, name: str, settings: XenditSettings, http: ProviderHttp, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: XenditSettings,
+        http: ProviderHttp,
+        clock: Callable[[], datetime],
+        notify_url: str | None,
+    ) -> None:
         self.name = name
         self._account = XenditAccount(name, settings, http)
         self._refunds = XenditRefunds(self._account)
         self._token = plain(settings.webhook_token)
+        self._notify_url = notify_url
         self._clock = clock
 
     async def create_qr(self, charge: Charge) -> Observation:
@@ -137,7 +145,7 @@ class XenditPaymentRequests:
 
     async def diagnose(self) -> list[tuple[bool, str]]:
         """Whether the key is accepted and may do what is needed, and where webhooks go. Charges nobody."""
-        return await diagnose(self._account, f"{_PATH}pr-", _VERSION)
+        return await diagnose(self._account, f"{_PATH}pr-", _VERSION, self._notify_url)
 
     async def _look(self, attempt: Attempt, request_id: str) -> Observation:
         path = f"{_PATH}{quote(request_id, safe='')}"

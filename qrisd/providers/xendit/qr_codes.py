@@ -52,14 +52,15 @@ class _Payments(Wire):
 
 
 class XenditQrCodes:
-    """One Xendit account through the QR Codes API."""
+    """One Xendit account through the QR Codes API. `notify_url` is where webhooks reach us; None when they cannot."""
 
     capabilities: Final = Capabilities(max_expires_in=int(timedelta(hours=48).total_seconds()), retry_codes=RETRY_CODES)
 
-    def __init__(self, name: str, settings: XenditSettings, http: ProviderHttp) -> None:
+    def __init__(self, name: str, settings: XenditSettings, http: ProviderHttp, notify_url: str | None) -> None:
         self.name = name
         self._account = XenditAccount(name, settings, http)
         self._token = plain(settings.webhook_token)
+        self._notify_url = notify_url
 
     async def create_qr(self, charge: Charge) -> Observation:
         """Ask for a QR that ends at `charge.expires_at`.
@@ -93,7 +94,7 @@ class XenditQrCodes:
 
     async def diagnose(self) -> list[tuple[bool, str]]:
         """Whether the key is accepted and may do what is needed, and where webhooks go. Charges nobody."""
-        return await diagnose(self._account, f"{_PATH}qr_", _VERSION)
+        return await diagnose(self._account, f"{_PATH}qr_", _VERSION, self._notify_url)
 
     async def _with_payment(self, seen: Observation, path: str, reference: str) -> Observation:
         try:

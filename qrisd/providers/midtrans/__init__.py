@@ -1,0 +1,1 @@
+"""Midtrans Core API: dynamic QRIS and GoPay QRs, refunds, and notifications that are only a hint."""

@@ -16,18 +16,25 @@ from starlette.middleware import Middleware
 
 from qrisd import log
 from qrisd.api.auth import Auth
+from qrisd.api.callbacks import CallbacksApi
+from qrisd.api.events import EventsApi
 from qrisd.api.health import HealthApi
 from qrisd.api.middleware import Edge
 from qrisd.api.payments import PaymentsApi
 from qrisd.api.problems import HANDLERS
 from qrisd.api.providers import ProvidersApi
+from qrisd.api.rendered import Rendered
 from qrisd.api.routes import Api, routes
+from qrisd.api.streams import StreamsApi
 from qrisd.api.webhooks import WebhooksApi
+from qrisd.callback_secrets import CallbackSecrets
 from qrisd.config import Settings
 from qrisd.data_dir import DataDir
+from qrisd.domain.callback import Callback, Try
 from qrisd.jobs import cleanup, watch
 from qrisd.jobs.scheduler import Job, Scheduler
 from qrisd.metrics import Metrics
+from qrisd.net.guarded import GuardedHttp
 from qrisd.providers.base import Provider, ProviderSettings
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.registry import Toolbox, make
@@ -36,9 +43,12 @@ from qrisd.services.calling import ProviderCalls
 from qrisd.services.charging import Charging
 from qrisd.services.circuits import Circuits
 from qrisd.services.creating import Creating, Terms
+from qrisd.services.delivering import Delivery
 from qrisd.services.health import Health
 from qrisd.services.live import Live
 from qrisd.services.observing import Door
+from qrisd.services.outbox import PAUSE_S as OUTBOX_PAUSE_S
+from qrisd.services.outbox import Outbox
 from qrisd.services.payments import Payments
 from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
@@ -72,6 +82,8 @@ class _Ground:
     health: Health
     circuits: Circuits
     calls: ProviderCalls
+    delivery: Delivery
+    outbox: Outbox
     door: Door
 
 
@@ -113,7 +125,7 @@ def build(
             closing.cancel()
             ground.live.close()
             await scheduler.stop()
-            for part in (services.charging, services.webhooks, services.watch, services.watcher):
+            for part in (services.charging, services.webhooks, services.watch, services.watcher, ground.outbox):
                 await part.finish()
             await ground.db.close()
             await ground.http.aclose()
@@ -134,6 +146,8 @@ def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHtt
     db = Database(DataDir(settings.data_dir).database)
     live, recent, metrics = Live(), Recent(), Metrics()
     circuits = Circuits(providers, metrics.provider_call)
+    delivery = make_delivery(settings, db, clock, metrics.callback)
+    outbox = Outbox(db=db, delivery=delivery, clock=clock)
     return _Ground(
         settings=settings,
         clock=clock,
@@ -149,7 +163,16 @@ def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHtt
         health=Health(db, clock),
         circuits=circuits,
         calls=ProviderCalls(circuits),
-        door=Door(providers=providers, live=live, recent=recent, base_url=settings.address, count=metrics.changed),
+        delivery=delivery,
+        outbox=outbox,
+        door=Door(
+            providers=providers,
+            live=live,
+            recent=recent,
+            base_url=settings.address,
+            count=metrics.changed,
+            wake_outbox=outbox.wake,
+        ),
     )
 
 
@@ -199,6 +222,7 @@ def _scheduler(on: _Ground, services: _Services) -> Scheduler:
         [
             Job("health", 1.0, on.health.tick),
             Job("watch", watch.EVERY_S, services.watch.run),
+            Job("callbacks", OUTBOX_PAUSE_S, on.outbox.run),
             Job("changes", KEYS_FRESH_S, _notice_changes(on.db, services.keyring, on.recent, on.live)),
             Job("log", 1.0, _flush_log),
             Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(on.db, on.clock).run),
@@ -207,7 +231,7 @@ def _scheduler(on: _Ground, services: _Services) -> Scheduler:
 
 
 def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
-    limits = on.settings.rate_limit
+    limits, rendered = on.settings.rate_limit, Rendered(on.settings.address)
     return Api(
         auth=Auth(services.keyring, per_key=limits.per_key, failed_auth=limits.failed_auth),
         payments=PaymentsApi(
@@ -215,12 +239,22 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
             service=services.payments,
             db=on.db,
             live=on.live,
+            rendered=rendered,
             base_url=on.settings.address,
             zone=ZoneInfo(on.settings.timezone),
         ),
+        streams=StreamsApi(services.payments, on.live, rendered),
+        events=EventsApi(on.db, on.live),
+        callbacks=CallbacksApi(
+            db=on.db,
+            delivery=on.delivery,
+            problem=on.settings.callback_policy.problem,
+            wake=on.outbox.wake,
+            clock=on.clock,
+        ),
         providers=ProvidersApi(on.providers, {name: one.type or name for name, one in on.chosen.items()}, on.circuits),
         webhooks=WebhooksApi(services.webhooks, on.providers, on.clock, on.metrics.webhook),
-        health=HealthApi(on.health, scheduler, on.circuits, on.metrics),
+        health=HealthApi(on.health, scheduler, on.circuits, on.metrics, on.db),
     )
 
 
@@ -243,6 +277,14 @@ def make_providers(
     return {name: make(name, one, tools) for name, one in chosen.items()}
 
 
+def make_delivery(
+    settings: Settings, db: Database, clock: Callable[[], datetime], count: Callable[[Callback, Try], None]
+) -> Delivery:
+    """The way out to the merchant's servers."""
+    secrets = CallbackSecrets(DataDir(settings.data_dir).callback_secrets, settings.callbacks.secrets, clock)
+    return Delivery(db=db, http=GuardedHttp(settings.callback_policy), secrets=secrets, clock=clock, count=count)
+
+
 def _terms(settings: Settings) -> Terms:
     return Terms(
         base_url=settings.address,
@@ -251,6 +293,7 @@ def _terms(settings: Settings) -> Terms:
         max_amount=settings.payment.max_amount,
         order=settings.routing.order or (settings.default_provider,),
         signature_version=settings.signature_version,
+        callback_problem=settings.callback_policy.problem,
     )
 
 

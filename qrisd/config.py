@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Final, Literal
@@ -21,10 +22,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -33,6 +36,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from qrisd.domain.callback_signature import secret_key
+from qrisd.domain.callback_url import CallbackPolicy
 from qrisd.domain.errors import SettingsError
 from qrisd.providers.base import ProviderSettings
 from qrisd.providers.registry import SETTINGS
@@ -99,6 +104,22 @@ def _time_of_day(text: str) -> str:
     return text
 
 
+def _callback_secret(secret: SecretStr) -> SecretStr:
+    secret_key(secret.get_secret_value())
+    return secret
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value} is no network; use something like 192.168.1.0/24") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+CallbackSecret = Annotated[SecretStr, AfterValidator(_callback_secret)]
+
+
 class Section(BaseModel):
     """A table of the settings; unknown names in it are refused."""
 
@@ -124,6 +145,30 @@ class ReconcileSettings(Section):
     """`[reconcile]`"""
 
     at: Annotated[str, AfterValidator(_time_of_day)] = Field("02:00", description="Time of day of the nightly run.")
+
+
+class CallbackSettings(Section):
+    """`[callbacks]`"""
+
+    secret: CallbackSecret | None = Field(None, description="Signs callbacks, whsec_...; made in data_dir when unset.")
+    old_secret: CallbackSecret | None = Field(
+        None, description="Signs beside secret while your receivers change over to the new one."
+    )
+    allow_networks: Annotated[tuple[Network, ...], BeforeValidator(_names)] = Field(
+        (), description="Private networks callbacks may go to, such as 192.168.1.0/24; none when empty."
+    )
+    allow_loopback: bool = Field(False, description="Callbacks to this machine itself, for development; test only.")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets given here, newest first."""
+        return tuple(one.get_secret_value() for one in (self.secret, self.old_secret) if one is not None)
+
+    @model_validator(mode="after")
+    def _new_before_old(self) -> CallbackSettings:
+        if self.old_secret is not None and self.secret is None:
+            raise ValueError("old_secret signs beside secret: set callbacks.secret to the new one too")
+        return self
 
 
 class RateLimitSettings(Section):
@@ -175,11 +220,19 @@ class Settings(BaseSettings):
     )
     payment: PaymentSettings = PaymentSettings()
     routing: RoutingSettings = RoutingSettings()
+    callbacks: CallbackSettings = CallbackSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
     providers: dict[str, dict[str, Any]] = Field(
         default_factory=dict, repr=False, description="One table per provider; its secrets are still plain text here."
     )
+
+    @field_validator("callbacks")
+    @classmethod
+    def _check_callbacks(cls, callbacks: CallbackSettings, info: ValidationInfo) -> CallbackSettings:
+        if callbacks.allow_loopback and info.data.get("environment") == "live":
+            raise ValueError("allow_loopback is for development: in live it must be false")
+        return callbacks
 
     @field_validator("providers")
     @classmethod
@@ -212,6 +265,18 @@ class Settings(BaseSettings):
         """How we name ourselves in links: base_url, or the address we listen on."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return self.base_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def callback_policy(self) -> CallbackPolicy:
+        """Where callbacks may go."""
+        ours = [urlsplit(self.address), urlsplit(f"http://{self.host}:{self.port}")]
+        own = ((one.hostname or "", one.port or {"http": 80, "https": 443}[one.scheme]) for one in ours)
+        return CallbackPolicy(
+            is_live=self.environment == "live",
+            own=frozenset(own),
+            allowed=self.callbacks.allow_networks,
+            allows_loopback=self.callbacks.allow_loopback,
+        )
 
     @property
     def signature_version(self) -> int:

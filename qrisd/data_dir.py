@@ -42,6 +42,7 @@ class DataDir:
         self.creating = root / _CREATING_NAME
         self.secret_key = root / "secret.key"
         self.simulator_secret = root / "simulator.secret"
+        self.callback_secrets = root / "callback.secrets"
         self.lock = root / "qrisd.lock"
         self.backups = root / "backups"
 
@@ -162,7 +163,7 @@ class DataDir:
         (A first start that was cut off leaves its half-made file behind, and may begin again.)"""
         if self.database.exists():
             return None
-        traces = [self.secret_key, self.simulator_secret, *_sidecars(self.database)]
+        traces = [self.secret_key, self.simulator_secret, self.callback_secrets, *_sidecars(self.database)]
         used = any(path.exists() for path in traces) and not self.creating.exists()
         if not used and self.newest_backup() is None:
             return None

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -22,12 +22,14 @@ from qrisd.providers.http import ProviderHttp, parse_object
 from qrisd.providers.registry import Toolbox, make
 from qrisd.providers.simulator import SimulatorSettings
 from qrisd.services.health import LITTLE_ROOM_BYTES, MIB, NO_ROOM_BYTES, clock_problem
-from qrisd.store import migrate
-from qrisd.store.db import connect
+from qrisd.store import callback_endpoints, callbacks, migrate
+from qrisd.store.db import Connection, connect
 
 State = Literal["ok", "warn", "fail"]
 SECRET_KEY_MIN_CHARS: Final = 32
 ANSWER_WITHIN_S: Final = 5.0
+GIVEN_UP_WITHIN: Final = timedelta(days=7)
+ENDPOINTS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ async def examine(settings: Settings, providers: Mapping[str, ProviderSettings],
             lines.append(Line("data_dir", "fail", f"{data_dir.root} is closed to this user; run as the server's user"))
         else:
             lines += [*_directory_lines(data_dir), *_database_lines(data_dir), *_secret_key_lines(settings, data_dir)]
+            lines += _callback_lines(data_dir)
             lines.append(await _server_line(settings, data_dir, http))
         for name, provider in providers.items():
             lines += await _provider_lines(settings, name, provider, http)
@@ -147,6 +150,32 @@ def _secret_key_lines(settings: Settings, data_dir: DataDir) -> Iterator[Line]:
         yield Line("secret_key", "fail", advice)
     else:
         yield Line("secret_key", "ok", "not there yet; the first qrisd serve makes it")
+
+
+def _callback_lines(data_dir: DataDir) -> Iterator[Line]:
+    """Nothing where the database cannot be read: the lines about it say so."""
+    if not data_dir.database.exists():
+        return
+    try:
+        with closing(connect(data_dir.database, read_only=True)) as conn:
+            if migrate.version_of(conn) == migrate.newest():
+                yield from _callback_state(conn)
+    except (sqlite3.DatabaseError, OSError):
+        return
+
+
+def _callback_state(conn: Connection) -> Iterator[Line]:
+    off = callback_endpoints.switched_off(conn)
+    for url, reason in [*off.items()][:ENDPOINTS_SHOWN]:
+        advice = f"mend it, then: qrisd callbacks resume {shlex.quote(url)}"
+        yield Line("callbacks", "warn", f"{url} is switched off: {reason}; {advice}")
+    dead = callbacks.count_dead(conn, datetime.now(UTC) - GIVEN_UP_WITHIN)
+    waiting = f"{callbacks.count_waiting(conn)} waiting"
+    if dead:
+        advice = "see qrisd callbacks list --status DEAD, then qrisd callbacks replay"
+        yield Line("callbacks", "warn", f"{dead} given up in the last {GIVEN_UP_WITHIN.days} days, {waiting}; {advice}")
+    elif not off:
+        yield Line("callbacks", "ok", f"{waiting}, none given up in the last {GIVEN_UP_WITHIN.days} days")
 
 
 async def _server_line(settings: Settings, data_dir: DataDir, http: ProviderHttp) -> Line:

@@ -7,6 +7,7 @@ from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from qrisd.domain.callback import Callback, CallbackStatus, Try
 from qrisd.jobs.scheduler import Record
 from qrisd.services.circuits import State
 from qrisd.services.observing import Recorded
@@ -45,6 +46,15 @@ class Metrics:
         self._calls = Counter(
             "qrisd_provider_calls_total", "Calls to providers", ["provider", "verb", "outcome"], registry=self.registry
         )
+        self._callbacks = Counter(
+            "qrisd_callbacks_total", "Tries to reach merchants' servers", ["outcome"], registry=self.registry
+        )
+        self._callbacks_waiting = Gauge(
+            "qrisd_callbacks_waiting", "Callbacks that will be tried, now or later", registry=self.registry
+        )
+        self._callback_endpoints_off = Gauge(
+            "qrisd_callback_endpoints_off", "Receivers of callbacks that are switched off", registry=self.registry
+        )
         self._circuit_closed = Gauge(
             "qrisd_provider_circuit_closed", "1 while a provider answers", ["provider"], registry=self.registry
         )
@@ -75,6 +85,14 @@ class Metrics:
 
     def provider_call(self, provider: str, verb: str, outcome: str) -> None:
         self._calls.labels(provider, verb, outcome).inc()
+
+    def callback(self, callback: Callback, tried: Try) -> None:
+        dead = callback.status is CallbackStatus.DEAD
+        self._callbacks.labels("delivered" if tried.succeeded else "given_up" if dead else "failed").inc()
+
+    def callbacks_now(self, waiting: int, endpoints_off: int) -> None:
+        self._callbacks_waiting.set(waiting)
+        self._callback_endpoints_off.set(endpoints_off)
 
     def text(self, jobs: Mapping[str, Record], circuits: Mapping[str, State]) -> bytes:
         """The exposition format, with how the jobs and the providers' circuits stand now."""

@@ -6,10 +6,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,11 +17,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError, to_json
 
+from qrisd.domain.callback import Callback, CallbackStatus, Endpoint, Try, endpoint_of
 from qrisd.domain.payment import Payment
-from qrisd.domain.times import to_text, to_text_or_none
+from qrisd.domain.times import from_rfc3339, to_text, to_text_or_none
 
 METADATA_MAX_BYTES: Final = 4096
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
@@ -62,16 +63,18 @@ def _is_finite(value: Any) -> bool:
     return all(map(_is_finite, value)) if isinstance(value, list) else True
 
 
-def _callback_url(value: str) -> str:
+def _moment(value: Any) -> datetime:
     try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        return from_rfc3339(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise PydanticCustomError("moment", f"It {error}.") from None
+
+
+def _endpoint(value: str) -> str:
+    try:
+        return endpoint_of(value)
     except ValueError:
-        usable = False
-    if not usable or parts.username is not None or parts.password is not None or parts.fragment:
-        message = "Send a full web address without a user name or a fragment, like https://shop.example/hooks/qrisd."
-        raise PydanticCustomError("callback_url", message)
-    return value
+        raise PydanticCustomError("endpoint", "Send the web address that callbacks go to.") from None
 
 
 Rupiah = Annotated[int, BeforeValidator(_whole_rupiah, json_schema_input_type=int)]
@@ -79,7 +82,9 @@ Seconds = Annotated[int, BeforeValidator(_whole_seconds, json_schema_input_type=
 Text = Annotated[str, AfterValidator(_plain_text)]
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:/#@+-]{1,64}$")]
 Outlet = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[!-~]+$"), AfterValidator(_callback_url)]
+Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[!-~]+$")]
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+EndpointUrl = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_endpoint)]
 
 
 class Body(BaseModel):
@@ -129,6 +134,85 @@ class ConfirmPayment(Body):
     provider_ref_no: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = Field(
         None, description="The reference number on the payer's receipt."
     )
+
+
+class ReplayCallbacks(Body):
+    """`POST /callbacks/replay`: which callbacks to send again; all that is given must hold."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    status: Annotated[CallbackStatus, Field(strict=False)] | None = Field(None, description="Those that stand so.")
+    endpoint: EndpointUrl | None = Field(None, description="Those to this URL; its query does not matter.")
+    since: Moment | None = Field(None, description="Those of events since then.")
+    payment_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        None, description="Those about this payment."
+    )
+
+    @model_validator(mode="after")
+    def _some_condition(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            message = "Say which callbacks: send at least one of status, endpoint, since and payment_id."
+            raise PydanticCustomError("no_condition", message)
+        return self
+
+
+class ResumeEndpoint(Body):
+    """`POST /callbacks/endpoints/resume`"""
+
+    url: EndpointUrl = Field(description="The endpoint, as GET /callbacks/endpoints names it.")
+
+
+class PingUrl(Body):
+    """`POST /callbacks/test`"""
+
+    url: Url = Field(description="What you would send as callback_url.")
+
+
+def callback_resource(callback: Callback) -> dict[str, Any]:
+    """A callback as the API shows it, without its body."""
+    return {
+        "id": callback.id,
+        "event_id": callback.event_id,
+        "payment_id": callback.payment_id,
+        "type": callback.type,
+        "sequence": callback.sequence,
+        "url": callback.url,
+        "status": callback.status.value,
+        "tries": callback.tries,
+        "next_try_at": to_text_or_none(callback.next_try_at),
+        "reason": callback.reason,
+        "created_at": to_text(callback.created_at),
+        "delivered_at": to_text_or_none(callback.delivered_at),
+    }
+
+
+def callback_details(callback: Callback, history: Sequence[Try]) -> dict[str, Any]:
+    """A callback with what is sent and every try so far."""
+    tries = [try_resource(tried) for tried in history]
+    return {**callback_resource(callback), "body": json.loads(callback.body), "history": tries}
+
+
+def try_resource(tried: Try) -> dict[str, Any]:
+    return {
+        "at": to_text(tried.at),
+        "status_code": tried.status_code,
+        "latency_ms": tried.latency_ms,
+        "address": tried.address,
+        "answer": tried.answer,
+        "error": tried.error,
+    }
+
+
+def endpoint_resource(endpoint: Endpoint, waiting: int, dead: int) -> dict[str, Any]:
+    """A receiver in trouble; `waiting` and `dead` count its callbacks."""
+    return {
+        "url": endpoint.url,
+        "failing_since": to_text_or_none(endpoint.failing_since),
+        "off_since": to_text_or_none(endpoint.off_since),
+        "reason": endpoint.reason,
+        "waiting": waiting,
+        "dead": dead,
+    }
 
 
 def payment_resource(payment: Payment, base_url: str) -> dict[str, Any]:

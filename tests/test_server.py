@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -70,7 +71,8 @@ class Shop:
             finally:
                 self.flood_over.set()
 
-        return StreamingResponse(blocks())
+        kind = EventSourceResponse if request.url.path == "/flood-of-events" else StreamingResponse
+        return kind(blocks())
 
     @asynccontextmanager
     async def run(self, app: Starlette) -> AsyncIterator[None]:
@@ -87,6 +89,7 @@ class Shop:
             Route("/ignore", self.ignore_body, methods=["POST"]),
             Route("/slow", self.slow, methods=["GET", "POST"]),
             Route("/flood", self.flood),
+            Route("/flood-of-events", self.flood),
         ]
         edge = Middleware(Edge, observe=lambda *_: None, log=lambda *_: None)
         return Starlette(routes=routes, middleware=[edge], lifespan=self.run)
@@ -263,9 +266,10 @@ async def test_an_answer_may_take_longer_than_any_request_deadline(url: str, sho
         assert (await answer).text == "done"
 
 
-async def test_a_client_that_stops_reading_is_cut_off(url: str, shop: Shop) -> None:
+@pytest.mark.parametrize("path", [b"/flood", b"/flood-of-events"])
+async def test_a_client_that_stops_reading_is_cut_off(url: str, shop: Shop, path: bytes) -> None:
     async with connected(url) as (_, writer):
-        writer.write(b"GET /flood HTTP/1.1\r\nHost: q\r\n\r\n")
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: q\r\n\r\n")
         await asyncio.wait_for(shop.flood_over.wait(), 5)
 
 
@@ -511,6 +515,11 @@ def test_kept_and_newly_accepted_connections_leave_descriptors_for_the_rest(desc
     assert burst >= 8
     assert kept <= 1024
     assert kept + burst + 40 <= max(descriptors, 56)
+
+
+def test_with_the_usual_1024_descriptors_500_streams_leave_room_for_others() -> None:
+    kept, _ = connection_limits(1024)
+    assert kept >= 500 + 200
 
 
 SMALL = """

@@ -53,6 +53,67 @@ UNKNOWN: Final = {
     "status": "CREATED",
     **dict.fromkeys(("provider_trx_id", "qris_payload", "qr_svg_url", "qr_png_url")),
 }
+PAID: Final = {
+    **PAYMENT,
+    "status": "PAID",
+    "amount_paid": 15000,
+    "provider_ref_no": "123456789012",
+    "paid_at": "2026-01-15T03:03:21.000Z",
+    "updated_at": "2026-01-15T03:03:22.000Z",
+}
+EVENTS: Final = {
+    "data": [
+        {"id": 17, "type": "payment.paid", "timestamp": "2026-01-15T03:03:22.000Z", "sequence": 2, "data": PAID},
+    ],
+    "next_after": 17,
+}
+CALLBACK_ID: Final = "msg_019bc9a4900a7f5e8c6d4b3a29180716"
+CALLBACK: Final = {
+    "id": CALLBACK_ID,
+    "event_id": 17,
+    "payment_id": PAYMENT_ID,
+    "type": "payment.paid",
+    "sequence": 2,
+    "url": "https://shop.example/hooks/qrisd",
+    "status": "WAITING",
+    "tries": 1,
+    "next_try_at": "2026-01-15T03:03:27.213Z",
+    "reason": "answered HTTP 500",
+    "created_at": "2026-01-15T03:03:22.000Z",
+    "delivered_at": None,
+}
+CALLBACK_TRY: Final = {
+    "at": "2026-01-15T03:03:22.089Z",
+    "status_code": 500,
+    "latency_ms": 87,
+    "address": "93.184.215.14",
+    "answer": "database is locked",
+    "error": None,
+}
+CALLBACK_DETAILS: Final = {
+    **CALLBACK,
+    "body": {"type": "payment.paid", "timestamp": "2026-01-15T03:03:22.000Z", "sequence": 2, "data": PAID},
+    "history": [CALLBACK_TRY],
+}
+CALLBACK_REPLAYED: Final = {**CALLBACK, "tries": 0, "next_try_at": "2026-01-15T03:30:00.000Z"}
+ENDPOINTS: Final = {
+    "data": [
+        {
+            "url": "https://shop.example/hooks/qrisd",
+            "failing_since": "2026-01-10T03:03:22.089Z",
+            "off_since": "2026-01-15T03:03:22.089Z",
+            "reason": "every try has failed for 5 days; last: answered HTTP 500",
+            "waiting": 0,
+            "dead": 12,
+        }
+    ]
+}
+PING_URL: Final = {"url": "https://shop.example/hooks/qrisd"}
+PINGED: Final = {
+    **CALLBACK_TRY,
+    "delivered": False,
+    "curl": "curl --include --globoff https://shop.example/hooks/qrisd --header 'content-type: application/json' …",
+}
 CONFIRMED: Final = {
     **PAYMENT,
     "status": "PAID",

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from qrisd.domain.errors import QrisdError
 from qrisd.jobs.scheduler import Scheduler
 from qrisd.metrics import CONTENT_TYPE, Metrics
 from qrisd.services.circuits import Circuits
 from qrisd.services.health import Health
+from qrisd.store import callback_endpoints, callbacks
+from qrisd.store.db import Connection, Database
 
 
 class HealthApi:
-    def __init__(self, health: Health, scheduler: Scheduler, circuits: Circuits, metrics: Metrics) -> None:
+    def __init__(
+        self, health: Health, scheduler: Scheduler, circuits: Circuits, metrics: Metrics, db: Database
+    ) -> None:
         self._health = health
         self._scheduler = scheduler
         self._circuits = circuits
         self._metrics = metrics
+        self._db = db
 
     async def live(self, request: Request) -> Response:
         return Response(to_json({"status": "ok"}), media_type="application/json")
@@ -37,6 +45,18 @@ class HealthApi:
         return Response(to_json(body), 503 if problems else 200, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
+        await self._count_callbacks()
         return Response(
             self._metrics.text(self._scheduler.records, self._circuits.states()), headers={"Content-Type": CONTENT_TYPE}
         )
+
+    async def _count_callbacks(self) -> None:
+        """A database that cannot be read leaves them as they were: the other metrics say what is wrong."""
+        try:
+            self._metrics.callbacks_now(*await self._db.read(_callbacks_now))
+        except (QrisdError, sqlite3.Error):
+            return
+
+
+def _callbacks_now(conn: Connection) -> tuple[int, int]:
+    return callbacks.count_waiting(conn), len(callback_endpoints.switched_off(conn))

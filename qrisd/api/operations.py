@@ -11,8 +11,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from qrisd.api import examples, shapes
+from qrisd.domain.callback import CallbackStatus
 from qrisd.domain.payment import Status
-from qrisd.schemas import ConfirmPayment, CreatePayment
+from qrisd.schemas import ConfirmPayment, CreatePayment, PingUrl, ReplayCallbacks, ResumeEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Operation:
 
 TAGS: Final[Mapping[str, str]] = {
     "Payments": "Ask for money, show the QR, learn when it is paid.",
+    "Events": "Everything that happens, in order.",
+    "Callbacks": "What your server is told, and what to do when it was not reached.",
     "Providers": "Who makes the QRs.",
     "Webhooks": "What providers send. You call these only to test.",
     "Service": "For whoever runs the server: health, metrics and this description.",
@@ -89,6 +92,28 @@ WAIT: Final = Parameter(
     {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
 )
 
+LAST_EVENT_ID: Final = Parameter(
+    "Last-Event-ID",
+    "header",
+    "The `id` of the last event you had: it is not repeated while it still says how the payment stands.",
+    {"type": "string"},
+)
+FEED_PARAMETERS: Final = (
+    Parameter(
+        "after",
+        "query",
+        "The `id` of the last event you have; 0 for the very first one; `latest` for what comes from now on.",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**15 - 1}, {"const": "latest"}], "default": 0},
+    ),
+    Parameter(
+        "wait",
+        "query",
+        "Hold the answer until there is an event, at most this many seconds.",
+        {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
+    ),
+    Parameter("limit", "query", "Events per page.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}),
+)
+
 
 def _text_filter(name: str, description: str, **schema: Any) -> Parameter:
     return Parameter(name, "query", description, {"type": "string", **schema})
@@ -102,6 +127,16 @@ LIST_PARAMETERS: Final = (
     _text_filter("from", "The first business day, in the merchant's time zone.", format="date"),
     _text_filter("to", "The last business day, itself included.", format="date"),
     Parameter("limit", "query", "Payments per page.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
+    _text_filter("cursor", "`next_cursor` of the page before."),
+)
+
+CALLBACK_ID: Final = Parameter("id", "path", "The callback's `id`.", {"type": "string"}, examples.CALLBACK_ID)
+CALLBACK_PARAMETERS: Final = (
+    _text_filter("status", "Only those that stand like this now.", enum=[status.value for status in CallbackStatus]),
+    _text_filter("endpoint", "Only those to this URL; its query does not matter."),
+    _text_filter("payment_id", "Only those about this payment."),
+    _text_filter("since", "Only those of events since then.", format="date-time"),
+    Parameter("limit", "query", "Callbacks a page.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
     _text_filter("cursor", "`next_cursor` of the page before."),
 )
 
@@ -211,10 +246,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="Follow a payment live",
         description=(
             "Server-sent events: one `payment` event at once and one on every change, whose data is the payment in "
-            "JSON. A comment every 15 seconds keeps the connection open. It does not end by itself."
+            "JSON. A comment every 15 seconds keeps the connection open. It does not end by itself; when it breaks, "
+            "connect again."
         ),
         scope="payments:read",
-        parameters=(ID,),
+        parameters=(ID, LAST_EVENT_ID),
         answers={200: Answer("The stream.", media_type="text/event-stream")},
         problems=("not_found",),
     ),
@@ -268,6 +304,99 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             202: _ASK_AGAIN,
         },
         problems=("not_found", "wrong_state", *PROVIDER),
+    ),
+    ("GET", "/events"): Operation(
+        id="listEvents",
+        tag="Events",
+        summary="Everything that happened since",
+        description=(
+            "Every event of every payment, oldest first, each exactly once: send `next_after` as `after` the next "
+            "time. With `wait` this is a long-poll, for a till that callbacks cannot reach. 422 when `after` is "
+            "beyond the newest event, as it may be after a restore."
+        ),
+        scope="events:read",
+        parameters=FEED_PARAMETERS,
+        answers={200: Answer("The events behind `after`.", shapes.EventPage, examples.EVENTS)},
+        problems=("validation_failed",),
+    ),
+    ("GET", "/callbacks"): Operation(
+        id="listCallbacks",
+        tag="Callbacks",
+        summary="List callbacks",
+        description="Newest first. Follow `next_cursor`; callbacks made meanwhile neither repeat nor hide others.",
+        scope="callbacks:read",
+        parameters=CALLBACK_PARAMETERS,
+        answers={200: Answer("A page.", shapes.CallbackPage, {"data": [examples.CALLBACK], "next_cursor": None})},
+    ),
+    ("GET", "/callbacks/{id}"): Operation(
+        id="getCallback",
+        tag="Callbacks",
+        summary="Read a callback",
+        description="With what is sent, and with every try: when, what was answered or went wrong, how long it took.",
+        scope="callbacks:read",
+        parameters=(CALLBACK_ID,),
+        answers={200: Answer("The callback.", shapes.CallbackDetails, examples.CALLBACK_DETAILS)},
+        problems=("not_found",),
+    ),
+    ("POST", "/callbacks/{id}/replay"): Operation(
+        id="replayCallback",
+        tag="Callbacks",
+        summary="Send a callback again",
+        description="However it stands. It keeps its id, by which your server knows it; its tries begin anew.",
+        scope="callbacks:write",
+        parameters=(CALLBACK_ID,),
+        answers={202: Answer("It is due now.", shapes.Callback, examples.CALLBACK_REPLAYED)},
+        problems=("not_found", "endpoint_off"),
+    ),
+    ("POST", "/callbacks/replay"): Operation(
+        id="replayCallbacks",
+        tag="Callbacks",
+        summary="Send many callbacks again",
+        description=(
+            "All that meet every condition sent; at least one is required. Without a `status` those that were "
+            "delivered are among them, as your server needs them after it lost data."
+        ),
+        scope="callbacks:write",
+        body=ReplayCallbacks,
+        body_example={"status": "DEAD", "since": "2026-01-15T03:00:00Z"},
+        answers={200: Answer("They are due now.", shapes.Replayed, {"replayed": 12, "switched_off": 0})},
+        problems=(*UNREADABLE, "validation_failed"),
+    ),
+    ("GET", "/callbacks/endpoints"): Operation(
+        id="listEndpoints",
+        tag="Callbacks",
+        summary="Receivers in trouble",
+        description=(
+            "Those that fail, and those that are switched off because they answered 410 or failed for five days. A "
+            "receiver that is well is not listed."
+        ),
+        scope="callbacks:read",
+        answers={200: Answer("The receivers.", shapes.Endpoints, examples.ENDPOINTS)},
+    ),
+    ("POST", "/callbacks/endpoints/resume"): Operation(
+        id="resumeEndpoint",
+        tag="Callbacks",
+        summary="Switch a receiver on again",
+        description="And send it everything that was given up for it. 404 when it is not switched off.",
+        scope="callbacks:write",
+        body=ResumeEndpoint,
+        body_example=examples.PING_URL,
+        answers={200: Answer("It is on.", shapes.Resumed, {**examples.PING_URL, "replayed": 12})},
+        problems=(*UNREADABLE, "not_found", "validation_failed"),
+    ),
+    ("POST", "/callbacks/test"): Operation(
+        id="testCallback",
+        tag="Callbacks",
+        summary="Send a ping",
+        description=(
+            "One signed request of `type` `ping` to a URL, now; nothing is stored. The answer says what came of it "
+            "and has a `curl` that sends the very same request, so that you can try your signature check by hand."
+        ),
+        scope="callbacks:write",
+        body=PingUrl,
+        body_example=examples.PING_URL,
+        answers={200: Answer("It was tried; see `delivered`.", shapes.Pinged, examples.PINGED)},
+        problems=(*UNREADABLE, "validation_failed"),
     ),
     ("GET", "/providers"): Operation(
         id="listProviders",

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
-from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd import qr_image
+from qrisd.api.rendered import Rendered
 from qrisd.api.requests import bad_query, read_body, read_idempotency_key, read_query, read_whole_number
 from qrisd.domain import business_day
 from qrisd.domain.errors import NotFound
@@ -44,12 +44,21 @@ class PaymentsApi:
     """The handlers. Reading asks the store; changing goes through the service."""
 
     def __init__(
-        self, *, creating: Creating, service: Payments, db: Database, live: Live, base_url: str, zone: ZoneInfo
+        self,
+        *,
+        creating: Creating,
+        service: Payments,
+        db: Database,
+        live: Live,
+        rendered: Rendered,
+        base_url: str,
+        zone: ZoneInfo,
     ) -> None:
         self._creating = creating
         self._service = service
         self._db = db
         self._live = live
+        self._rendered = rendered
         self._base_url = base_url
         self._zone = zone
 
@@ -68,17 +77,12 @@ class PaymentsApi:
 
     async def _after_change(self, payment_id: str, wait_s: int) -> Payment:
         """The payment once it has left its present status, or as it is after `wait_s`."""
+        read = partial(self._service.get, payment_id)
+        until = asyncio.get_running_loop().time() + wait_s
         with self._live.watching(payment_id) as watch:
-            payment = before = await self._service.get(payment_id)
-            deadline = asyncio.get_running_loop().time() + wait_s
-            while payment.status is before.status and not self._live.closing:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        await watch.changed.wait()
-                except TimeoutError:
-                    break
-                watch.changed.clear()
-                payment = await self._service.get(payment_id)
+            payment = before = await watch.look(read)
+            while payment.status is before.status and not self._live.closing and await watch.wait(until):
+                payment = await watch.look(read)
         return payment
 
     async def find(self, request: Request, caller: Caller) -> Response:
@@ -125,23 +129,6 @@ class PaymentsApi:
         rows = await self._db.read(lambda conn: payment_logs.of_payment(conn, payment.id, TIMELINE_LIMIT))
         return _json({"data": rows})
 
-    async def events(self, request: Request, caller: Caller) -> Response:
-        read_query(request, ())
-        payment = await self._service.get(request.path_params["id"])
-        return EventSourceResponse(self._stream(payment.id), ping=15, headers={"Cache-Control": "no-store"})
-
-    async def _stream(self, payment_id: str) -> AsyncIterator[ServerSentEvent]:
-        sent = None
-        with self._live.watching(payment_id) as watch:
-            while not self._live.closing:
-                watch.changed.clear()
-                payment = await self._service.get(payment_id)
-                if _etag(payment) != sent:
-                    sent = _etag(payment)
-                    body = to_json(payment_resource(payment, self._base_url)).decode()
-                    yield ServerSentEvent(body, event="payment", id=sent.strip('"'))
-                await watch.changed.wait()
-
     async def check(self, request: Request, caller: Caller) -> Response:
         return await self._done(request, self._service.check)
 
@@ -164,10 +151,11 @@ class PaymentsApi:
         return Response(body, 202 if unknown else 200, headers, "application/json")
 
     def _shown(self, request: Request, payment: Payment) -> Response:
-        headers = {"ETag": _etag(payment), "Cache-Control": "private, no-cache"}
+        shown = self._rendered.of(payment)
+        headers = {"ETag": f'"{shown.tag}"', "Cache-Control": "private, no-cache"}
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(to_json(payment_resource(payment, self._base_url)), 200, headers, "application/json")
+        return Response(shown.json, 200, headers, "application/json")
 
 
 def _json(value: Any) -> Response:
@@ -179,10 +167,6 @@ def _answer(answer: Answer) -> Response:
     if answer.status_code == 202:
         headers["Retry-After"] = RETRY_AFTER_S
     return Response(answer.body, answer.status_code, headers, "application/json")
-
-
-def _etag(payment: Payment) -> str:
-    return f'"{payment.status}-{payment.sequence}-{int(payment.updated_at.timestamp() * 1000)}"'
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

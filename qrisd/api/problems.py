@@ -31,6 +31,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.Forbidden: Problem(403, "forbidden", "Not allowed with this API key"),
     errors.NotFound: Problem(404, "not_found", "Not found"),
     errors.WrongState: Problem(409, "wrong_state", "The payment's status does not allow this"),
+    errors.EndpointOff: Problem(409, "endpoint_off", "The callback's endpoint is switched off"),
     errors.OrderIdTaken: Problem(409, "order_id_taken", "The order id belongs to another payment"),
     errors.IdempotencyInProgress: Problem(409, "idempotency_in_progress", "The first request is still running", 1),
     errors.IdempotencyKeyInvalid: Problem(400, "idempotency_key_invalid", "The Idempotency-Key cannot be used"),

@@ -49,6 +49,10 @@ class Invalid(QrisdError):
         self.errors = errors
 
 
+class EndpointOff(QrisdError):
+    """The receiver of a callback is switched off: nothing is sent to it until a person resumes it."""
+
+
 class OrderIdTaken(QrisdError):
     """The order id belongs to a payment made by a different request; `payment_id` says which."""
 

@@ -42,6 +42,12 @@ def next_check_at(
     return min([*ends, now + timedelta(seconds=_live_delay_s(attempt, now))]) if polled else min(ends)
 
 
+def asked_in_vain(attempt: Attempt, now: datetime) -> datetime:
+    """When `attempt` is asked about again after no answer came: soon while it is young, at least twice a minute."""
+    age_s = (now - attempt.created_at).total_seconds()
+    return now + timedelta(seconds=min(max(age_s / 3, UNKNOWN_DELAYS_S[0]), UNKNOWN_DELAYS_S[-1]))
+
+
 def _live_delay_s(attempt: Attempt, now: datetime) -> float:
     age_s = (now - attempt.created_at).total_seconds()
     return next((delay_s for limit_s, delay_s in LIVE_DELAYS_S if age_s < limit_s), SLOW_DELAY_S)
@@ -54,6 +60,7 @@ def _overdue_delay_s(attempt: Attempt, now: datetime) -> float:
 
 
 def never_arrived(attempt: Attempt, now: datetime) -> bool:
-    """True when the provider, which has just said once more that it has no such charge, may be taken at its word."""
+    """True when the provider, which has just said once more that it has no such charge, may be taken at its word.
+    `attempt.checks` counts its answers before this one; questions that were never answered are not among them."""
     old_enough = now - attempt.created_at >= timedelta(seconds=ABSENCE_GRACE_S)
     return attempt.status is Status.CREATED and old_enough and attempt.checks + 1 >= ABSENCES_NEEDED

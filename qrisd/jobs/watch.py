@@ -14,7 +14,7 @@ from qrisd.services.watching import Watcher
 
 log = structlog.get_logger()
 
-EVERY_S: Final = 0.5
+EVERY_S: Final = 0.15
 AT_ONCE_PER_PROVIDER: Final = 8
 
 

@@ -17,7 +17,15 @@ from qrisd.store.api_keys import ApiKey
 from qrisd.store.db import Connection, Database
 
 EVERYTHING: Final = "*"
-SCOPES: Final = ("payments:read", "payments:write", "payments:confirm", "providers:read")
+SCOPES: Final = (
+    "payments:read",
+    "payments:write",
+    "payments:confirm",
+    "events:read",
+    "callbacks:read",
+    "callbacks:write",
+    "providers:read",
+)
 MAX_REMEMBERED: Final = 1000
 
 

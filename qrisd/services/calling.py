@@ -24,10 +24,15 @@ class ProviderCalls:
         """True while the provider is left alone because it did not answer."""
         return self._circuits.state(provider) != "closed"
 
+    def let_through(self, provider: str, wanted: int) -> int:
+        """How many of `wanted` calls its circuit would let through now."""
+        state = self._circuits.state(provider)
+        return wanted if state == "closed" else min(wanted, 1) if state == "half_open" else 0
+
     async def make(self, provider: str, verb: str, call: Coroutine[Any, Any, T]) -> T:
         """The call's answer. Raises ProviderError only; whatever else an adapter raises leaves the outcome unknown."""
         try:
-            self._circuits.enter(provider)
+            is_trial = self._circuits.enter(provider)
         except ProviderError:
             call.close()
             raise
@@ -44,4 +49,4 @@ class ProviderCalls:
             error = ProviderUncertain(provider, "The provider's answer could not be understood.")
             raise error from unknown
         finally:
-            self._circuits.leave(provider, verb, error)
+            self._circuits.leave(provider, verb, error, is_trial=is_trial)

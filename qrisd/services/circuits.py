@@ -61,19 +61,25 @@ class Circuits:
         """Why it is left alone, in the words of its last error; None while its circuit is closed."""
         return self._circuits[provider].trouble
 
-    def enter(self, provider: str) -> None:
-        """Ask to call `provider`. Raises ProviderUnreachable, and nothing is sent, while it rests or is being tried."""
+    def enter(self, provider: str) -> bool:
+        """Ask to call `provider`; True when this call is the one that is let through to see.
+
+        Raises ProviderUnreachable, and nothing is sent, while it rests or is being tried."""
         circuit, state = self._circuits[provider], self.state(provider)
         if state == "open" or (state == "half_open" and circuit.trying):
             wait_s = max(1.0, circuit.open_until - self._monotonic())
             text = f"{provider} is left alone for {wait_s:.0f} s, so nothing was sent: {circuit.trouble}"
             raise ProviderUnreachable(provider, text)
-        circuit.trying = state == "half_open"
+        is_trial = state == "half_open"
+        circuit.trying = circuit.trying or is_trial
+        return is_trial
 
-    def leave(self, provider: str, verb: str, error: Exception | None) -> None:
-        """The call that `enter` let through has ended: with an answer (`error` None or a refusal), or without one."""
+    def leave(self, provider: str, verb: str, error: Exception | None, *, is_trial: bool = False) -> None:
+        """The call that `enter` let through has ended: with an answer (`error` None or a refusal), or without one.
+        `is_trial` is what `enter` said of it."""
         circuit = self._circuits[provider]
-        circuit.trying = False
+        if is_trial:
+            circuit.trying = False
         keys_refused = verb == "create_qr" and isinstance(error, ProviderKeysRefused)
         answered = error is None or (isinstance(error, ProviderRejected) and not keys_refused)
         outcome = "answered" if error is None else type(error).__name__.removeprefix("Provider").lower()
@@ -83,7 +89,9 @@ class Circuits:
             return
         circuit.failures_in_a_row += 1
         asked_rest_s = error.retry_after_s if isinstance(error, ProviderError) else None
-        if circuit.rests or asked_rest_s or keys_refused or circuit.failures_in_a_row >= OPENS_AFTER:
+        # Many calls may be under way when it breaks: those that end afterwards say nothing new, and prolong nothing.
+        breaks = asked_rest_s or keys_refused or circuit.failures_in_a_row >= OPENS_AFTER
+        if is_trial or (breaks and not circuit.rests):
             circuit.trouble = str(error)
             self._open(provider, circuit, LONGEST_REST_S if keys_refused else asked_rest_s)
 

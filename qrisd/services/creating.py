@@ -33,7 +33,8 @@ from qrisd.store.db import Connection, Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The settings a payment is made under. `order` names providers to try, first to last."""
+    """The settings a payment is made under. `order` names providers to try, first to last; `callback_problem` says why
+    a callback URL may not be called."""
 
     base_url: str
     currency: str
@@ -41,6 +42,7 @@ class Terms:
     max_amount: int
     order: tuple[str, ...]
     signature_version: int
+    callback_problem: Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Creating:
     async def create(self, order: CreatePayment, key: Key) -> Answer:
         """Make the payment and its QR, or answer a repetition. A provider's trouble is raised as ProviderError; an
         unknown outcome is an answer (202), never an error."""
+        self._check_callback_url(order)
         names = self._able(order, self._route(order))
         if not self._has_room():
             raise StorageUnavailable("The disk is nearly full: no new payments are taken until there is room again.")
@@ -155,6 +158,11 @@ class Creating:
                 _finish(conn, key=key, answer=answer)
 
         return finish
+
+    def _check_callback_url(self, order: CreatePayment) -> None:
+        problem = self._terms.callback_problem(order.callback_url) if order.callback_url is not None else None
+        if problem is not None:
+            raise Invalid(FieldError("callback_url", problem))
 
     def _route(self, order: CreatePayment) -> tuple[str, ...]:
         names = route(self._terms.order, order.provider, self._calls.is_resting)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
+from uuid_utils.compat import uuid7
 
 from qrisd.domain.payment import MONEY, Attempt, Change, Observation, Payment, Source, apply, contradiction
 from qrisd.domain.qr_check import qr_problem
@@ -19,7 +20,7 @@ from qrisd.providers.base import Provider
 from qrisd.schemas import event_body
 from qrisd.services.live import Live
 from qrisd.services.recent import Recent
-from qrisd.store import attempts, events, payment_logs, payments, webhook_events
+from qrisd.store import attempts, callbacks, events, payment_logs, payments, webhook_events
 from qrisd.store.db import Connection
 
 log = structlog.get_logger()
@@ -47,12 +48,14 @@ class Door:
         recent: Recent,
         base_url: str,
         count: Callable[[Recorded], None],
+        wake_outbox: Callable[[], None],
     ) -> None:
         self._providers = providers
         self._live = live
         self._recent = recent
         self._base_url = base_url
         self._count = count
+        self._wake_outbox = wake_outbox
 
     def record(self, conn: Connection, attempt_id: str, seen: Observation, now: datetime) -> Recorded:
         """Apply `seen` to the attempt and its payment and store everything that follows from it."""
@@ -95,6 +98,8 @@ class Door:
             return
         self._live.tell(recorded.payment.id)
         self._count(recorded)
+        if recorded.payment.callback_url is not None:
+            self._wake_outbox()
         told = recorded.change.log_payload
         # A new QR is told of by the request's own line; everything else happens by itself.
         level = log.debug if recorded.change.log == "QR_READY" else log.info
@@ -136,8 +141,21 @@ class Decision:
         if change is not None:
             payment_logs.add(conn, self.payment.id, change.log, change.log_payload, self.now)
             for offset, (event_type, body) in enumerate(zip(change.events, self.bodies, strict=True), 1):
-                events.add(conn, self.payment.id, self.payment.sequence + offset, event_type, body, self.now)
+                sequence = self.payment.sequence + offset
+                event_id = events.add(conn, self.payment.id, sequence, event_type, body, self.now)
+                self._call_back(conn, event_id)
         return self.outcome
+
+    def _call_back(self, conn: Connection, event_id: int) -> None:
+        if self.payment.callback_url is not None:
+            callbacks.add(
+                conn,
+                id=f"msg_{uuid7().hex}",
+                event_id=event_id,
+                payment_id=self.payment.id,
+                url=self.payment.callback_url,
+                now=self.now,
+            )
 
 
 def checked(seen: Observation, attempt: Attempt, nmid: str | None) -> Observation:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -14,7 +14,7 @@ import structlog
 
 from qrisd.domain.errors import ProviderError, ProviderUncertain
 from qrisd.domain.payment import Attempt, Observation, Source, Status
-from qrisd.domain.watching import UNKNOWN_DELAYS_S, never_arrived
+from qrisd.domain.watching import asked_in_vain, never_arrived
 from qrisd.providers.base import Cancels, Provider
 from qrisd.services.calling import ProviderCalls
 from qrisd.services.observing import Door, Recorded, checked, settle_webhooks
@@ -116,16 +116,15 @@ class Watcher:
         return checked(seen, attempt, self._nmids.get(attempt.provider))
 
     async def _postpone(self, attempt: Attempt) -> None:
-        """Nothing was learnt: ask again later, and later each time."""
-        delay_s = UNKNOWN_DELAYS_S[min(attempt.checks, len(UNKNOWN_DELAYS_S) - 1)]
+        """Nothing was learnt: ask again later."""
         now = self._clock()
 
         def unit(conn: Connection) -> None:
             present = attempts.get(conn, attempt.id)
             if present is None or present.next_check_at is None:
                 return
-            later = now + timedelta(seconds=delay_s)
-            postponed = replace(present, checks=present.checks + 1, next_check_at=later, version=present.version + 1)
+            later = asked_in_vain(present, now)
+            postponed = replace(present, next_check_at=later, version=present.version + 1)
             attempts.save(conn, postponed, now)
 
         await self._db.write(unit)
@@ -154,16 +153,28 @@ class Watcher:
         return await self._db.write(unit, then=self._door.announce)
 
     async def due(self, limit: int) -> list[Attempt]:
-        """Attempts that must be looked at by now and are not being looked at: of every provider at most `limit`, the
-        longest waiting first."""
+        """Attempts that must be looked at by now, are not being looked at, and whose provider is not left alone: of
+        every provider at most `limit`, the longest waiting first.
+
+        Three in four may be such that somebody waits for: live QRs that are only polled, however many, do not hold
+        those up, nor the other way round."""
         now = self._clock()
         reach = limit + len(self._looks)
+        possible = {name: most for name in self._providers if (most := self._calls.let_through(name, limit))}
 
         def query(conn: Connection) -> list[list[Attempt]]:
-            return [attempts.due(conn, name, now, reach) for name in self._providers]
+            return [
+                self._shared(attempts.due_awaited(conn, name, now, reach), attempts.due(conn, name, now, reach), most)
+                for name, most in possible.items()
+            ]
 
-        found = await self._db.read(query)
-        return [attempt for of_one in found for attempt in of_one if attempt.id not in self._looks]
+        return [attempt for of_one in await self._db.read(query) for attempt in of_one]
+
+    def _shared(self, awaited: Sequence[Attempt], longest: Sequence[Attempt], limit: int) -> list[Attempt]:
+        first = [attempt for attempt in awaited if attempt.id not in self._looks]
+        others = [attempt for attempt in longest if attempt.id not in self._looks and attempt not in first]
+        first = first[: max(limit * 3 // 4, limit - len(others))]
+        return [*first, *others[: limit - len(first)]]
 
     async def finish(self) -> None:
         """Wait for every question that is under way."""

@@ -99,6 +99,15 @@ def due(conn: Connection, provider: str, now: datetime, limit: int) -> list[Atte
     return [_attempt(row) for row in conn.execute(sql, (provider, to_text(now), limit))]
 
 
+def due_awaited(conn: Connection, provider: str, now: datetime, limit: int) -> list[Attempt]:
+    """As `due`, of those only that the provider may or may not have, or that a webhook hinted at."""
+    sql = (
+        f"{_SELECT} WHERE provider = ? AND next_check_at <= ? AND (status = ? OR id IN "
+        "(SELECT attempt_id FROM webhook_events WHERE status = 'PENDING')) ORDER BY next_check_at LIMIT ?"
+    )
+    return [_attempt(row) for row in conn.execute(sql, (provider, to_text(now), Status.CREATED, limit))]
+
+
 def look_at_all(conn: Connection, now: datetime) -> None:
     """Make every attempt that is to be looked at later due now."""
     conn.execute("UPDATE attempts SET next_check_at = ? WHERE next_check_at > ?", (to_text(now), to_text(now)))

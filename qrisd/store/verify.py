@@ -191,6 +191,24 @@ RULES: Final = (
             AND e.body ->> '$.data.exception' = p.exception)""",
     ),
     Rule(
+        "callbacks",
+        "Every event of a payment with a callback_url has one callback, to that URL, and no other event has any.",
+        """SELECT e.payment_id || ' event ' || e.sequence FROM events e JOIN payments p ON p.id = e.payment_id
+           LEFT JOIN callbacks c ON c.event_id = e.id
+           WHERE p.callback_url IS NOT c.url OR (c.id IS NOT NULL AND c.payment_id IS NOT e.payment_id)""",
+    ),
+    Rule(
+        "callback_done",
+        "A DELIVERED callback has a try that was answered with 2xx.",
+        """SELECT c.id FROM callbacks c WHERE c.status = 'DELIVERED' AND NOT EXISTS (SELECT 1 FROM callback_tries t
+           WHERE t.callback_id = c.id AND t.status_code BETWEEN 200 AND 299)""",
+    ),
+    Rule(
+        "callback_reason",
+        "A callback that was given up, or tried and not delivered, says why.",
+        "SELECT id FROM callbacks WHERE reason IS NULL AND (status = 'DEAD' OR (status = 'WAITING' AND tries > 0))",
+    ),
+    Rule(
         "idempotency",
         "Every idempotency key belongs to a payment.",
         """SELECT k.api_key_id || ' ' || k.key FROM idempotency_keys k LEFT JOIN payments p ON p.id = k.payment_id
@@ -211,6 +229,12 @@ RULES: Final = (
         "webhook_waiting",
         "No webhook has waited more than an hour for its provider to confirm it.",
         "SELECT id FROM webhook_events WHERE status = 'PENDING' AND received_at < :overdue",
+    ),
+    Rule(
+        "callback_waiting",
+        "No callback has been due for more than an hour, unless its receiver is in trouble.",
+        """SELECT id FROM callbacks WHERE status = 'WAITING' AND next_try_at < :overdue
+           AND endpoint NOT IN (SELECT url FROM callback_endpoints)""",
     ),
 )
 

@@ -52,7 +52,7 @@ def test_before_the_first_start_nothing_is_wrong(tmp_path: Path) -> None:
 def test_a_sound_installation_is_ok_in_every_line(shop: DataDir) -> None:
     result = doctor(shop.root, "--json")
     assert result.exit_code == 0, result.stdout
-    checks = ["settings", "clock", "data_dir", "disk", "database", "secret_key", "server", "simulator"]
+    checks = ["settings", "clock", "data_dir", "disk", "database", "secret_key", "callbacks", "server", "simulator"]
     assert list(states(result)) == checks
     assert set.union(*states(result).values()) == {"ok"}
 

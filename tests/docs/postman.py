@@ -75,6 +75,15 @@ LISTED: Final = (
     "the payment is listed",
     'pm.expect(pm.response.json().data.map((one) => one.id)).to.eql([pm.variables.get("paymentId")]);',
 )
+FED: Final = (
+    "an event is fed, and where to go on",
+    "pm.expect(pm.response.json().next_after).to.eql(pm.response.json().data[0].id);",
+)
+NO_CALLBACKS: Final = ("there is a list", 'pm.expect(pm.response.json().data).to.be.an("array");')
+IS_SIGNED: Final = (
+    "the command has the signature",
+    'pm.expect(pm.response.json().curl).to.include("webhook-signature: v1,");',
+)
 IS_SVG: Final = ("it is a picture", 'pm.response.to.have.header("Content-Type", "image/svg+xml");')
 IS_PNG: Final = ("it is a picture", 'pm.response.to.have.header("Content-Type", "image/png");')
 
@@ -91,6 +100,7 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
         Step(operation="issueToken", status=404, name="A token for a SNAP bank: none is configured"),
         Step(operation="receiveWebhook", asserts=(_is("outcome", '"applied"'),), before=SIGN),
         Step(operation="getPayment", name="Read the paid payment", asserts=(IS_PAID,)),
+        Step(operation="listEvents", asserts=(FED,), query=(("after", "0"), ("limit", "1"))),
         Step(operation="getTimeline", asserts=(_is("data[0].event", '"CREATED"'),)),
     ),
     "2. An order that is given up": (
@@ -104,7 +114,18 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
             asserts=(_is("code", '"wrong_state"'), _is("payment_status", '"CANCELLED"')),
         ),
     ),
-    "3. The service": (
+    "3. Callbacks": (
+        Step(operation="listCallbacks", asserts=(NO_CALLBACKS,), query=(("status", "DEAD"), ("limit", "20"))),
+        Step(operation="listEndpoints", asserts=(NO_CALLBACKS,)),
+        Step(operation="testCallback", name="Send a ping to nobody", asserts=(_is("delivered", "false"), IS_SIGNED)),
+        Step(operation="getCallback", status=404, name="Read a callback that is not there"),
+        Step(operation="replayCallback", status=404, name="Send a callback again that is not there"),
+        Step(
+            operation="replayCallbacks", name="Send again what was given up to nobody", asserts=(_is("replayed", "0"),)
+        ),
+        Step(operation="resumeEndpoint", status=404, name="Switch on what is not off"),
+    ),
+    "4. The service": (
         Step(operation="listProviders"),
         Step(operation="getHealth", asserts=(_is("status", '"ok"'),)),
         Step(operation="getReadiness", asserts=(_is("status", '"ready"'),)),

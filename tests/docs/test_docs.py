@@ -21,6 +21,7 @@ from tests.support.server import LiveServer
 
 DOCS = Path(__file__).parents[2] / "docs"
 API = (DOCS / "api.md").read_text()
+EVENTS = (DOCS / "events.md").read_text()
 ERRORS = (DOCS / "errors.md").read_text()
 
 
@@ -58,7 +59,7 @@ def test_the_scopes_of_the_page_are_those_needed(method: str, path: str) -> None
 
 
 def test_links_lead_somewhere() -> None:
-    for target, anchor in re.findall(r"\]\(([\w.-]+)(?:#(\w+))?\)", API + ERRORS):
+    for target, anchor in re.findall(r"\]\(([\w.-]+)(?:#(\w+))?\)", API + EVENTS + ERRORS):
         assert (DOCS / target).exists()
         assert not anchor or section(anchor)
 
@@ -88,3 +89,15 @@ def test_the_examples_of_signing_are_believed(server: LiveServer, language: str)
         )
         assert json.loads(ran.stdout) == {"received": True, "outcome": "applied"}
         assert client.get(f"/payments/{payment['id']}").json()["status"] == "PAID"
+
+
+@pytest.mark.parametrize(("example", "said"), [*enumerate(['"next_after":1}', '"status":"PENDING"', "id: PENDING-1-"])])
+def test_the_examples_of_following_run(server: LiveServer, tmp_path: Path, example: int, said: str) -> None:
+    assert shutil.which("curl"), "curl is not installed"
+    (tmp_path / ".curlrc").write_text("max-time = 2\n")  # a stream does not end by itself
+    with server.client() as client:
+        payment = client.post("/payments", json={"order_id": "INV-1", "amount": 15_000}).json()
+    variables = {"HOME": str(tmp_path), "API_URL": server.url, "API_KEY": server.key, "ID": payment["id"]}
+    command = re.findall(r"```sh\n(.*?)```", EVENTS, re.DOTALL)[example].replace("wait=25", "wait=1")
+    ran = subprocess.run(["sh", "-c", command], env={**os.environ, **variables}, capture_output=True, timeout=30)
+    assert said in ran.stdout.decode(), ran.stderr

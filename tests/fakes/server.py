@@ -74,23 +74,25 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 
 class LoopbackServer:
-    """Serves `handler` on 127.0.0.1 at a port of its own between `start()` and `stop()`."""
+    """Serves `handler` on 127.0.0.1 between `start()` and `stop()`, at a port of its own that it keeps."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._server: asyncio.Server | None = None
+        self._port = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
 
     @property
     def url(self) -> str:
         """The address, without a final slash."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        assert self._port
+        return f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Close every connection and stop listening."""

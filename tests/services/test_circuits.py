@@ -19,8 +19,8 @@ class Bench:
         self.circuits = Circuits(["a", "b"], lambda *call: self.counted.append(call), lambda: self.now)
 
     def call(self, error: Exception | None = None, provider: str = "a") -> None:
-        self.circuits.enter(provider)
-        self.circuits.leave(provider, "create_qr", error)
+        is_trial = self.circuits.enter(provider)
+        self.circuits.leave(provider, "create_qr", error, is_trial=is_trial)
 
     def break_a(self) -> None:
         for _ in range(OPENS_AFTER):
@@ -72,10 +72,10 @@ def test_after_its_rest_one_call_is_let_through_and_an_answer_closes_it(bench: B
     bench.break_a()
     bench.now = 5.0
     assert bench.circuits.state("a") == "half_open"
-    bench.circuits.enter("a")
+    assert bench.circuits.enter("a")
     with pytest.raises(ProviderUnreachable):
         bench.circuits.enter("a")
-    bench.circuits.leave("a", "create_qr", None)
+    bench.circuits.leave("a", "create_qr", None, is_trial=True)
     assert bench.circuits.state("a") == "closed"
 
 
@@ -89,6 +89,25 @@ def test_a_failed_trial_rests_longer_but_never_longer_than_half_a_minute(bench: 
         rests.append(bench.now - start)
         bench.call(DOWN)
     assert rests == [5, 10, 20, 30, 30, 30]
+
+
+def test_calls_that_were_under_way_when_it_broke_do_not_prolong_its_rest(bench: Bench) -> None:
+    for _ in range(50):
+        bench.circuits.enter("a")
+    for _ in range(50):
+        bench.circuits.leave("a", "create_qr", DOWN)
+    bench.now = 5.0
+    assert bench.circuits.state("a") == "half_open"
+
+
+def test_a_call_of_before_that_fails_late_does_not_let_a_second_trial_through(bench: Bench) -> None:
+    bench.circuits.enter("a")
+    bench.break_a()
+    bench.now = 5.0
+    assert bench.circuits.enter("a")
+    bench.circuits.leave("a", "create_qr", DOWN)
+    with pytest.raises(ProviderUnreachable):
+        bench.circuits.enter("a")
 
 
 def test_a_provider_that_names_a_pause_gets_it_within_bounds(bench: Bench) -> None:

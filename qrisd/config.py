@@ -269,11 +269,11 @@ class Settings(BaseSettings):
     @property
     def callback_policy(self) -> CallbackPolicy:
         """Where callbacks may go."""
-        ours = [urlsplit(self.address), urlsplit(f"http://{self.host}:{self.port}")]
-        own = ((one.hostname or "", one.port or {"http": 80, "https": 443}[one.scheme]) for one in ours)
+        public = urlsplit(self.address)
+        port = public.port or {"http": 80, "https": 443}[public.scheme]
         return CallbackPolicy(
             is_live=self.environment == "live",
-            own=frozenset(own),
+            own=frozenset({(public.hostname or "", port), (self.host, self.port)}),
             allowed=self.callbacks.allow_networks,
             allows_loopback=self.callbacks.allow_loopback,
         )

@@ -112,7 +112,7 @@ class CallbackPolicy:
 
         It must be https (http too, outside live), without a user name or a fragment, at most 2048 characters, with a
         host name that the internet knows. Ports: 80, 443, and 1024 to 65535 except those where databases, queues,
-        printers, cluster managers and the like are at home. An IP address is taken only in an allowed network, or on
+        printers, cluster managers and the like are at home. An IP address must be public, in an allowed network, or on
         this machine in development; where networks are allowed, so are names like kasir.lan."""
         try:
             parts = read_callback_url(url)
@@ -133,10 +133,8 @@ class CallbackPolicy:
 
     def _literal_problem(self, address: Address) -> str | None:
         reason = self.forbidden(address)
-        if reason is None and _within(address, (*self.allowed, *_LOOPBACK)):
-            return None
         if reason is None:
-            return f"Send a host name instead of an IP address, like {EXAMPLE}."
+            return None
         return f"Send the public host name of your server: this address {reason}.{_advice(address)}"
 
     def _name_problem(self, name: str) -> str | None:

@@ -119,7 +119,7 @@ def test_a_receiver_in_an_allowed_network_is_taken_by_address_and_by_name(host: 
     assert "callbacks.allow_networks" in str(TEST.problem(f"http://{host}:8080/hook"))
 
 
-@pytest.mark.parametrize("host", ["192.168.2.20", "127.0.0.1", "169.254.169.254", "[fe80::1]", "localhost", "8.8.8.8"])
+@pytest.mark.parametrize("host", ["192.168.2.20", "127.0.0.1", "169.254.169.254", "[fe80::1]", "localhost"])
 def test_an_allowed_network_opens_nothing_else(host: str) -> None:
     assert LAN.problem(f"http://{host}:8080/hook")
 
@@ -158,3 +158,23 @@ def test_a_url_falls_into_the_parts_that_are_sent() -> None:
     assert parts.authority == "shop.example:8443"
     assert read_callback_url("https://shop.example:443/a").authority == "shop.example"
     assert read_callback_url("http://[FD12::1]:8080/").authority == "[fd12::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://user@shop.example/", "Send the address without a user name or password."),
+        ("https://shop.example/#a", "Send the address without a fragment (#...)."),
+        ("https://shop.example/a b", "Send only the characters of a web address"),
+        ("https://127.1/", "Send a host name instead of an IP address"),
+        ("https://169.254.169.254/", "Send the public host name of your server: this address is a cloud's metadata"),
+        ("https://shop.example:22/", "Send an address on a port for web servers: 443, or one like 8443. 22 is none."),
+    ],
+)
+def test_the_reason_names_what_is_wrong(url: str, reason: str) -> None:
+    assert str(LIVE.problem(url)).startswith(reason)
+
+
+@pytest.mark.parametrize("url", ["https://8.8.8.8/hook", "https://[2606:4700:4700::1111]/hook"])
+def test_a_public_address_is_taken_as_it_is(url: str) -> None:
+    assert TEST.problem(url) is None

@@ -74,8 +74,6 @@ FORBIDDEN_URLS: Final = [
     "https://[127.0.0.1]/",
     "https://[::1/",
     "https://::1/",
-    "https://8.8.8.8/",
-    "https://[2606:4700:4700::1111]/",
     # names of inside only
     "https://localhost/",
     "https://LOCALHOST/",

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from qrisd.cli import app
 from qrisd.data_dir import DataDir
+from qrisd.domain.times import to_text
 from qrisd.services.health import MIB
 from tests.support.server import LiveServer
 from tests.test_data_dir import overwrite_header
@@ -108,6 +110,22 @@ def test_what_is_wrong_is_named_with_what_to_do(
     wrong = [line for line in json.loads(result.stdout) if line["state"] != "ok"]
     assert (result.exit_code, [line["check"] for line in wrong]) == (2, [check])
     assert advice in wrong[0]["text"]
+
+
+def test_callbacks_that_were_given_up_and_receivers_that_are_off_are_seen(shop: DataDir) -> None:
+    with closing(sqlite3.connect(shop.database)) as conn:
+        now = to_text(datetime.now(UTC))
+        conn.execute(
+            "INSERT INTO callbacks VALUES ('msg_1', 1, 'a', 'https://a.id/', 'https://a.id/', 'https://a.id', 'DEAD', "
+            "10, NULL, 'answered HTTP 500', ?, NULL)",
+            (now,),
+        )
+        conn.execute("INSERT INTO callback_endpoints VALUES ('https://b.id/', NULL, ?, 'it answered 410 Gone')", (now,))
+        conn.commit()
+    result = doctor(shop.root)
+    assert result.exit_code == 2
+    assert "1 given up in the last 7 days" in result.stdout
+    assert "qrisd callbacks resume https://b.id/" in result.stdout
 
 
 @pytest.mark.parametrize(("free_mib", "state"), [(10, "fail"), (300, "warn"), (5000, "ok")])

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from qrisd.store.db import connect
 from qrisd.store.verify import OFFENDERS_MAX, RULES, Finding, findings, violations
+from tests.fakes.receiver import FakeReceiver
+from tests.fakes.server import Reply
+from tests.support.clock import FakeClock
 from tests.support.installation import Installation
 
 # What a hand in the database could do, and the rule that must notice. Payment 1 is paid, 2 is open, 3 was paid after it
-# had expired, 4 was paid too little, 5 waits for its first answer.
+# had expired, 4 was paid too little, 5 waits for its first answer, 6 has a callback that was tried once.
 BREAKS = [
     ("amount_paid", "UPDATE payments SET amount_paid = 14999 WHERE order_id = 'INV-1'"),
     ("amount_paid", "UPDATE attempts SET amount_paid = 30000 WHERE payment_id = (SELECT id FROM payments LIMIT 1)"),
@@ -54,6 +60,14 @@ BREAKS = [
     ("paid_event", "UPDATE events SET type = 'payment.paid'"),
     ("status_event", "DELETE FROM events WHERE type = 'payment.pending'"),
     ("exception_event", "DELETE FROM events WHERE type = 'payment.exception'"),
+    ("callbacks", "DELETE FROM callbacks"),
+    ("callbacks", "UPDATE callbacks SET url = 'https://elsewhere.example/'"),
+    ("callbacks", "UPDATE callbacks SET payment_id = (SELECT id FROM payments WHERE order_id = 'INV-2')"),
+    ("callbacks", "UPDATE payments SET callback_url = NULL WHERE order_id = 'INV-6'"),
+    ("callbacks", "UPDATE payments SET callback_url = 'https://shop.example/' WHERE order_id = 'INV-1'"),
+    ("callback_done", "UPDATE callbacks SET status = 'DELIVERED'"),
+    ("callback_reason", "UPDATE callbacks SET status = 'DEAD', next_try_at = NULL, reason = NULL"),
+    ("callback_reason", "UPDATE callbacks SET tries = 1, reason = NULL"),
     ("idempotency", "UPDATE idempotency_keys SET payment_id = 'gone'"),
     ("webhook_done", "UPDATE webhook_events SET status = 'PENDING'"),
     ("qr", "UPDATE payments SET qris_payload = replace(qris_payload, 'SIMULASI', 'PALSU123') WHERE status = 'PENDING'"),
@@ -64,7 +78,23 @@ BREAKS = [
 
 
 @pytest.fixture
-async def busy_shop(shop: Installation) -> Installation:
+async def receiver() -> AsyncIterator[FakeReceiver]:
+    """It fails, so that what was tried goes on waiting."""
+    fake = FakeReceiver("whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIz")
+    fake.script.next("callback", reply=Reply(500))
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Installation]:
+    async with Installation(tmp_path / "data", clock, {"callbacks": {"allow_loopback": True}}).running() as running:
+        yield running
+
+
+@pytest.fixture
+async def busy_shop(shop: Installation, receiver: FakeReceiver) -> Installation:
     paid = await shop.create("INV-1")
     await shop.webhook(paid)
     headers = {"Idempotency-Key": "once"}
@@ -75,7 +105,12 @@ async def busy_shop(shop: Installation) -> Installation:
     await shop.webhook(late)
     await shop.webhook(await shop.create("INV-4"), amount=14_000)
     await shop.create("INV-5", metadata={"simulator": "lose_answer"})
-    return shop
+    await shop.create("INV-6", callback_url=receiver.url)
+    for _ in range(1_000):
+        if shop.rows("SELECT id FROM callback_tries"):
+            return shop
+        await asyncio.sleep(0.01)
+    raise AssertionError("the callback was never tried")
 
 
 def checked(shop: Installation, *, later: timedelta | None = None) -> dict[str, Finding]:
@@ -124,7 +159,7 @@ async def test_a_break_is_noticed_by_its_rule(busy_shop: Installation, rule: str
 
 def test_every_rule_is_seen_to_fail_here() -> None:
     warnings = {rule.name for rule in RULES if rule.is_warning}
-    assert warnings == {"unknown_outcome", "webhook_waiting"}
+    assert warnings == {"unknown_outcome", "webhook_waiting", "callback_waiting"}
     assert {rule.name for rule in RULES} - warnings <= {rule for rule, _ in BREAKS}
 
 
@@ -134,6 +169,15 @@ async def test_what_waits_for_an_hour_is_a_warning(busy_shop: Installation) -> N
     found = checked(busy_shop, later=timedelta(minutes=61))
     assert set(found) == {"unknown_outcome", "webhook_waiting"}
     assert all(finding.is_warning for finding in found.values())
+
+
+async def test_a_callback_that_is_due_for_an_hour_though_its_receiver_is_well_is_a_warning(
+    busy_shop: Installation,
+) -> None:
+    assert "callback_waiting" not in checked(busy_shop, later=timedelta(minutes=61))
+    break_in(busy_shop, "DELETE FROM callback_endpoints")
+    assert "callback_waiting" not in checked(busy_shop, later=timedelta(minutes=59))
+    assert checked(busy_shop, later=timedelta(minutes=61))["callback_waiting"].is_warning
 
 
 async def test_the_offender_is_named(busy_shop: Installation) -> None:

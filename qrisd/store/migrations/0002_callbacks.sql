@@ -36,3 +36,14 @@ CREATE TABLE callback_endpoints (
     off_since     TEXT,
     reason        TEXT
 ) STRICT;
+
+-- What happened before callbacks were sent is old news: nobody is told now, but it can be replayed.
+WITH old (event_id, payment_id, url, host, created_at) AS (
+    SELECT e.id, e.payment_id, p.callback_url,
+           replace(substr(p.callback_url, instr(p.callback_url, '://') + 3), '?', '/') || '/', e.created_at
+    FROM events e JOIN payments p ON p.id = e.payment_id WHERE p.callback_url IS NOT NULL)
+INSERT INTO callbacks (id, event_id, payment_id, url, endpoint, origin, status, tries, reason, created_at)
+SELECT 'msg_' || lower(hex(randomblob(16))), event_id, payment_id, url, substr(url, 1, instr(url || '?', '?') - 1),
+       lower(substr(url, 1, instr(url, '://') + 2) || substr(host, 1, instr(host, '/') - 1)),
+       'DEAD', 0, 'it happened before callbacks were sent', created_at
+FROM old;

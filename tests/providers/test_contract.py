@@ -1,13 +1,10 @@
-"""One contract over all providers: what each must answer, whatever happens on the wire. As a table:
-`python -m tests.providers.table`."""
+"""One contract over all providers: what each must answer, whatever happens on the wire. Its other halves are
+`test_contract_webhooks.py` and `test_contract_refunds.py`; as a table: `python -m tests.providers.table`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,19 +13,14 @@ from qrisd.domain.errors import (
     ProviderRejected,
     ProviderUncertain,
     ProviderUnreachable,
-    WebhookUnreadable,
-    WebhookUnsigned,
 )
-from qrisd.domain.payment import Attempt, Observation, Status
+from qrisd.domain.payment import Attempt, Observation, Status, contradiction
 from qrisd.domain.qr_check import qr_problem
-from qrisd.providers.base import Cancels, Charge, Provider
-from qrisd.providers.http import ProviderHttp
-from qrisd.providers.registry import SETTINGS, Toolbox, make
+from qrisd.providers.base import Cancels, Refunds
 from tests.fakes.script import Fault
-from tests.providers.kinds import KINDS, Kind
+from tests.providers.bench import AMOUNT, REFERENCE, Bench, charge
+from tests.providers.kinds import CANCELLING, KINDS, REFUNDING, TELLING_OF_REFUNDS
 
-REFERENCE = "7Q2M0K8R5T1V9X3Z6B4C"
-AMOUNT = 15_000
 LOST = [
     Fault.DROP_AFTER_EFFECT,
     Fault.ERROR_AFTER_EFFECT,
@@ -41,74 +33,7 @@ LOST = [
     Fault.HUGE,
     Fault.GZIP_BOMB,
 ]
-
-
-@dataclass(slots=True)
-class Bench:
-    """An adapter, made as the product makes it, on its fake."""
-
-    kind: Kind
-    fake: Any
-    provider: Provider
-    http: ProviderHttp
-    folder: Path
-
-    def elsewhere(self, url: str) -> Provider:
-        """The same adapter, asking at another address."""
-        return _made(self.kind, self.fake, self.http, self.folder, url)
-
-    async def charged(self) -> Attempt:
-        return attempt_of(await self.provider.create_qr(charge()), self.kind.name)
-
-
-def _made(kind: Kind, fake: Any, http: ProviderHttp, folder: Path, url: str) -> Provider:
-    table = {"base_url": url, "timeout": 1, **kind.table(fake, folder)}
-    settings = SETTINGS[table.get("type", kind.name)].model_validate(table)
-    tools = Toolbox(
-        http=http, clock=lambda: datetime.now(UTC), simulator_secret="x", notify_url=lambda name: None, base_path=""
-    )
-    return make(kind.name, settings, tools)
-
-
-@pytest.fixture(params=list(KINDS))
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    kind: Kind = KINDS[request.param]
-    fake, http = kind.fake(), ProviderHttp()
-    await fake.start()
-    yield Bench(kind, fake, _made(kind, fake, http, tmp_path, fake.url), http, tmp_path)
-    await http.aclose()
-    await fake.stop()
-
-
-def charge() -> Charge:
-    ends = datetime.now(UTC) + timedelta(seconds=900)
-    return Charge(reference=REFERENCE, amount=AMOUNT, expires_in=900, expires_at=ends)
-
-
-def attempt_of(seen: Observation, provider: str) -> Attempt:
-    """The live attempt the core keeps of a charge's answer."""
-    now = datetime.now(UTC)
-    return Attempt(
-        id="a",
-        payment_id="p",
-        number=1,
-        provider=provider,
-        reference=REFERENCE,
-        amount=AMOUNT,
-        status=Status.PENDING,
-        provider_trx_id=seen.provider_trx_id,
-        provider_ref_no=seen.provider_ref_no,
-        qris_payload=seen.qris_payload,
-        amount_paid=0,
-        amount_refunded=0,
-        error=None,
-        expires_at=seen.expires_at or now + timedelta(seconds=900),
-        checks=0,
-        next_check_at=None,
-        version=0,
-        created_at=now,
-        updated_at=now,
-    )
+CLOSED = (Status.CANCELLED, Status.EXPIRED, Status.FAILED)
 
 
 async def test_a_charge_is_a_live_qr_that_may_be_shown(bench: Bench) -> None:
@@ -133,21 +58,78 @@ async def test_a_paid_charge_names_amount_and_currency(bench: Bench) -> None:
     assert seen.paid_at.tzinfo is not None
 
 
-async def test_a_closed_charge_is_closed(bench: Bench) -> None:
+async def test_it_can_do_what_its_capabilities_say(bench: Bench) -> None:
+    can, kind = bench.provider.capabilities, next(name for name, one in KINDS.items() if one is bench.kind)
+    assert can.cancel == isinstance(bench.provider, Cancels) == (kind in CANCELLING)
+    assert can.refund == isinstance(bench.provider, Refunds) == (kind in REFUNDING)
+
+
+@pytest.mark.parametrize("bench", CANCELLING, indirect=True)
+async def test_a_charge_we_close_is_closed(bench: Bench) -> None:
+    attempt, provider = await bench.charged(), bench.cancelling()
+    assert (await provider.cancel_qr(attempt)).status in CLOSED
+    assert (await bench.provider.fetch_status(attempt)).status in CLOSED
+
+
+async def test_a_charge_that_was_closed_there_is_closed(bench: Bench) -> None:
     attempt = await bench.charged()
-    if isinstance(bench.provider, Cancels):
-        closed = await bench.provider.cancel_qr(attempt)
-        assert closed.status in (Status.CANCELLED, Status.EXPIRED)
-        assert (await bench.provider.fetch_status(attempt)).status in (Status.CANCELLED, Status.EXPIRED)
+    bench.fake.change(REFERENCE, bench.kind.words.cancelled)
+    assert (await bench.provider.fetch_status(attempt)).status in CLOSED
+
+
+async def test_a_charge_whose_time_was_up_there_is_closed(bench: Bench) -> None:
+    attempt = replace(await bench.charged(), expires_at=datetime.now(UTC) - timedelta(hours=1))
+    bench.fake.change(REFERENCE, bench.kind.words.expired)
+    assert (await bench.provider.fetch_status(attempt)).status in CLOSED
+
+
+@pytest.mark.parametrize("bench", TELLING_OF_REFUNDS, indirect=True)
+async def test_money_that_went_back_there_is_seen(bench: Bench) -> None:
+    attempt = await bench.paid()
+    bench.fake.refund(REFERENCE, AMOUNT)
+    seen = await bench.provider.fetch_status(attempt)
+    assert seen.status in (Status.REFUNDED, Status.PARTIALLY_REFUNDED)
+
+
+async def test_a_status_nobody_knows_is_no_guess(bench: Bench) -> None:
+    attempt = await bench.charged()
+    bench.fake.script.next("status", fields=bench.kind.words.unknown)
+    assert (await bench.provider.fetch_status(attempt)).status is None
+
+
+async def test_another_amount_than_asked_is_never_taken_for_it(bench: Bench) -> None:
+    attempt, lie = await bench.charged(), bench.kind.words.wrong_amount
+    if lie is None:
+        bench.fake.pay(REFERENCE, amount=AMOUNT - 1_000)
     else:
-        assert not bench.provider.capabilities.cancel
+        bench.fake.pay(REFERENCE)
+        bench.fake.script.next("status", fields=lie)
+    seen = await _outcome(bench, attempt)
+    assert seen is None or contradiction(attempt, "IDR", seen) or seen.amount != AMOUNT
 
 
+async def test_an_answer_about_another_reference_is_never_believed(bench: Bench) -> None:
+    attempt = await bench.charged()
+    bench.fake.pay(REFERENCE)
+    bench.fake.script.next("status", fields=bench.kind.words.wrong_reference)
+    seen = await _outcome(bench, attempt)
+    assert seen is None or contradiction(attempt, "IDR", seen)
+
+
+@pytest.mark.parametrize("fault", [*LOST, Fault.RATE_LIMITED, Fault.REDIRECT])
+async def test_a_question_without_a_usable_answer_teaches_nothing(bench: Bench, fault: Fault) -> None:
+    attempt = await bench.charged()
+    bench.fake.pay(REFERENCE)
+    bench.fake.script.next("status", fault, times=3)
+    with pytest.raises(ProviderError):
+        await bench.provider.fetch_status(attempt)
+
+
+@pytest.mark.parametrize("bench", CANCELLING, indirect=True)
 async def test_money_is_found_however_the_cancel_ends(bench: Bench) -> None:
     attempt = await bench.charged()
     bench.fake.pay(REFERENCE)
-    if isinstance(bench.provider, Cancels):
-        assert (await bench.provider.cancel_qr(attempt)).status is Status.PAID
+    assert (await bench.cancelling().cancel_qr(attempt)).status is Status.PAID
     assert (await bench.provider.fetch_status(attempt)).status is Status.PAID
 
 
@@ -193,9 +175,3 @@ async def test_a_repeated_reference_is_adopted_or_refused_or_told_apart(bench: B
         return
     is_the_same = second.provider_trx_id == first.provider_trx_id
     assert is_the_same or second.contradiction is not None or bench.kind.name == "xendit"
-
-
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b"not json", b"<html>", b"\xff\xfe", b"[" * 5_000])
-async def test_an_unsigned_webhook_is_refused_whatever_it_holds(bench: Bench, body: bytes) -> None:
-    with pytest.raises((WebhookUnsigned, WebhookUnreadable)):
-        bench.provider.parse_webhook({"content-type": "application/json"}, body, datetime.now(UTC))

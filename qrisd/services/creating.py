@@ -17,6 +17,7 @@ from qrisd.domain.errors import (
     Invalid,
     OrderIdTaken,
     ProviderError,
+    ProviderUnreachable,
     StorageUnavailable,
     Unauthorized,
 )
@@ -123,6 +124,9 @@ class Creating:
             await self._charging.join(payment.id)
             present = await self._db.read(partial(payments.get, payment_id=payment.id))
             payment = present or payment
+            if _has_nothing(payment):
+                text = "The request that was under way for this payment got no QR, and none exists. Send it again."
+                raise ProviderUnreachable(payment.provider, text)
         elif _unfinished(payment):
             payment = await self._charging.run(payment.id, self._resume(payment, names, key))
             return await self._final(payment, key)
@@ -135,9 +139,11 @@ class Creating:
             attempt = await self._db.read(lambda conn: attempts.by_number(conn, payment.id, payment.attempt))
             assert attempt is not None, "a payment's present attempt exists"
             try:
-                return (await self._watcher.look(attempt)).payment
+                payment = (await self._watcher.look(attempt)).payment
             except ProviderError:
                 return payment  # still unknown; the watcher goes on asking
+            if not _has_nothing(payment):
+                return payment
         renewed, attempt = await self._charging.next_attempt(payment, names[0])
         return await self._charging.charge(renewed, attempt, names[1:], self._also(key))
 
@@ -233,8 +239,12 @@ class Creating:
 
 def _unfinished(payment: Payment) -> bool:
     """True while no QR has ever been shown: the request that made the payment may still be carried out."""
-    refused = payment.status is Status.FAILED and payment.qris_payload is None
-    return payment.status is Status.CREATED or refused
+    return payment.status is Status.CREATED or _has_nothing(payment)
+
+
+def _has_nothing(payment: Payment) -> bool:
+    """True when no provider has anything for it, so that there is no answer to give or to remember."""
+    return payment.status is Status.FAILED and payment.qris_payload is None
 
 
 def _begin(

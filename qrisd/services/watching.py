@@ -100,7 +100,8 @@ class Watcher:
 
         def unit(conn: Connection) -> Recorded:
             recorded = self._door.record(conn, attempt.id, seen, now)
-            settle_webhooks(conn, recorded, asked_at, now)
+            if not seen.absent:  # it will yet show what it told us of
+                settle_webhooks(conn, recorded, asked_at, now)
             return recorded
 
         recorded = await self._db.write(unit, then=self._door.announce)

@@ -91,7 +91,8 @@ class FaultyScript(Script):
         self._chance = chance
         self._hidden_until: dict[str, float] = {}
         self._silences = _SILENCES if may_do_nothing else _SILENCES[:1]
-        self._choices = {"charge": _choices(habits, may_do_nothing), "": [*_COMMON, *_NOTHING_DONE]}
+        common = [*_COMMON, *(_NOTHING_DONE if may_do_nothing else ())]
+        self._choices = {"charge": [*common, *_of_charges(habits)], "": common}
 
     def take(self, action: str) -> Step:
         """What becomes of the request that has just arrived."""
@@ -119,8 +120,7 @@ class FaultyScript(Script):
         return found.group() if found else ""
 
 
-def _choices(habits: Habits, may_do_nothing: bool) -> list[tuple[str, Step, int]]:
-    """What may happen to a charge."""
+def _of_charges(habits: Habits) -> list[tuple[str, Step, int]]:
+    """What may happen to a charge beside what happens to all."""
     wrong = [(WRONG, Step(fields=fields), 5) for fields in habits.wrong]
-    duplicate = [(DUPLICATE, Step(fields=habits.duplicate), 15)] if habits.duplicate else []
-    return [*_COMMON, *(_NOTHING_DONE if may_do_nothing else ()), *wrong, *duplicate]
+    return wrong + ([(DUPLICATE, Step(fields=habits.duplicate), 15)] if habits.duplicate else [])

@@ -61,7 +61,6 @@ class Merchant:
     chance: random.Random
     history: History = field(default_factory=History)
     done: set[str] = field(default_factory=set)
-    returned: bool = False
 
     async def order(self, order: Order) -> None:
         """Send it until it has its QR or is known to be under way; now and then twice at once, or once more after."""
@@ -74,7 +73,7 @@ class Merchant:
             if self.chance.random() < 0.1 and (order.order_id in self.done or unknown):
                 await self.read(sent)
                 continue
-            if order.order_id in self.done or unknown or self.returned:
+            if order.order_id in self.done or unknown:
                 return
             await asyncio.sleep(self.chance.uniform(0.2, 1.0))
 
@@ -93,7 +92,8 @@ class Merchant:
 
 @dataclass(slots=True)
 class Payer:
-    """Pays a share of what is in the provider's book, also what nobody has been shown yet; most of it is notified."""
+    """Pays a share of what is in the provider's book; most of it is notified. Where the QR of a lost answer is found
+    again, some is paid before it has been shown."""
 
     stage: Stage
     chance: random.Random
@@ -103,16 +103,22 @@ class Payer:
     _seen: int = 0
     _due: list[tuple[float, str]] = field(default_factory=list)
 
-    async def run(self) -> None:
-        while True:
+    async def run(self, done: asyncio.Event) -> None:
+        """Until `done`; then everything that was chosen is paid."""
+        while not done.is_set():
             await self.turn(time.monotonic())
             await asyncio.sleep(0.2)
+        await self.turn(time.monotonic() + 60)
+
+    def _is_payable(self, reference: str) -> bool:
+        fates = self.stage.script.fates.get(reference, [])
+        return WRONG not in fates if self.stage.habits.recovers else fates == ["well"]
 
     async def turn(self, now: float) -> None:
         """Choose among what is new, pay what is due by `now`, send the notifications."""
         book = list(self.stage.fake.book)
         for reference in book[self._seen :]:
-            if self.chance.random() < SHARE_PAID and WRONG not in self.stage.script.fates.get(reference, ()):
+            if self.chance.random() < SHARE_PAID and self._is_payable(reference):
                 self._due.append((now + self.chance.uniform(0, 3), reference))
         self._seen = len(book)
         ready = [reference for at, reference in self._due if at <= now]
@@ -123,10 +129,6 @@ class Payer:
             self.told |= {reference} if notified else set()
         if self.stage.fake.outbox:
             self.answers.update(await self.stage.fake.deliver(copies=self.chance.choice((1, 1, 2))))
-
-    async def finish(self) -> None:
-        """Pay everything that was chosen."""
-        await self.turn(time.monotonic() + 60)
 
 
 @dataclass(slots=True)
@@ -188,13 +190,13 @@ async def _through_the_faults(
             await merchant.order(order)
             told(len(orders) - len(waiting), f"{len(payer.paid)} paid, circuit {circuit.most_common(1)}")
 
-    aside = [asyncio.create_task(payer.run()), asyncio.create_task(_watch_circuit(on, circuit))]
+    done = asyncio.Event()
+    aside = [asyncio.create_task(payer.run(done)), asyncio.create_task(_watch_circuit(on, circuit, done))]
     async with asyncio.TaskGroup() as workers:
         for _ in range(WORKERS):
             workers.create_task(work())
-    for task in aside:
-        task.cancel()
-    await asyncio.gather(*aside, return_exceptions=True)
+    done.set()
+    await asyncio.gather(*aside)
 
 
 async def _blink(on: Stage) -> None:
@@ -204,8 +206,8 @@ async def _blink(on: Stage) -> None:
     await on.fake.start()
 
 
-async def _watch_circuit(on: Stage, seen: Counter[str]) -> None:
-    while True:
+async def _watch_circuit(on: Stage, seen: Counter[str], done: asyncio.Event) -> None:
+    while not done.is_set():
         seen[await on.circuit()] += 1
         await asyncio.sleep(0.25)
 
@@ -214,14 +216,14 @@ async def _through_the_return(
     on: Stage, merchant: Merchant, payer: Payer, orders: list[Order], told: Told, figures: dict[str, str]
 ) -> list[str]:
     """The faults stop: what is unknown must become known by itself, then what was refused may be ordered again."""
-    await payer.finish()
-    on.script.share, merchant.returned, began = 0.0, True, time.monotonic()
+    on.script.share, began = 0.0, time.monotonic()
     figures["unknown at the return"] = str(_count(on, "SELECT count(*) FROM payments WHERE status = 'CREATED'"))
     created = "SELECT order_id FROM payments WHERE status = 'CREATED'"
     stuck = await _until_empty(on, created, SETTLED_WITHIN_S, lambda left: told(len(orders), f"{left} unknown"))
     figures["all known after"] = f"{time.monotonic() - began:.1f} s"
     problems = [f"{row[0]}: still unknown {SETTLED_WITHIN_S:.0f} s after the return" for row in stuck]
-    again = [order for order in orders if order.order_id in _without_qr(on)]
+    without = _without_qr(on)
+    again = [order for order in orders if order.order_id in without]
     figures["ordered again"] = str(len(again))
     for order in again:
         await merchant.order(order)

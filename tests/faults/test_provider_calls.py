@@ -387,6 +387,39 @@ async def test_after_an_outage_one_not_found_does_not_settle_what_was_unknown(
     assert len(fake.book) == 1
 
 
+async def test_a_repeat_that_learns_that_nothing_exists_charges_in_the_same_request(
+    shop: Installation, fake: FakeMidtrans, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PV-11: and under its key no failure is remembered."""
+    monkeypatch.setattr(watching, "MERGE_S", 0.0)
+    headers = {"Idempotency-Key": "till-1"}
+    fake.script.next("charge", Fault.DROP_BEFORE_EFFECT)
+    assert (await shop.client.post("/payments", json=ORDER, headers=headers)).status_code == 202
+    asked = len(fake.calls)
+    later(clock, fake, 2)
+    await asked_again(fake, asked)
+    later(clock, fake, 59)
+    for _ in range(2):
+        answer = await shop.client.post("/payments", json=ORDER, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (201, "PENDING")
+    assert len(fake.book) == 1
+
+
+async def test_two_requests_for_one_order_that_got_no_qr_are_both_told_so_and_may_come_again(
+    shop: Installation, fake: FakeMidtrans
+) -> None:
+    """PV-05"""
+    said = {"status_code": "402", "status_message": "not activated"}
+    fake.script.next("charge", reply=Reply.json(402, said), fault=Fault.DRIP, seconds=0.002)
+    keys = [{"Idempotency-Key": f"till-{number}"} for number in range(2)]
+    both = await asyncio.gather(*(shop.client.post("/payments", json=ORDER, headers=one) for one in keys))
+    assert sorted(answer.status_code for answer in both) == [502, 503]
+    for one in keys:
+        answer = await shop.client.post("/payments", json=ORDER, headers=one)
+        assert (answer.status_code // 100, answer.json()["status"]) == (2, "PENDING")
+    assert len(fake.book) == 1
+
+
 async def test_a_crowd_of_live_qrs_does_not_hold_up_what_is_unknown(
     shop: Installation, fake: FakeMidtrans, clock: FakeClock
 ) -> None:

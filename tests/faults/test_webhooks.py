@@ -493,6 +493,25 @@ async def test_a_hint_is_kept_while_lookups_fail_and_counts_when_they_work_again
         assert shop.rows("SELECT status FROM webhook_events") == [{"status": "OK"}]
 
 
+async def test_a_hint_about_a_charge_the_lookup_does_not_show_yet_still_waits(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WH-12: "not found" about what it has just told of is no answer."""
+    monkeypatch.setattr(watching, "MERGE_S", 0.0)
+    async with _midtrans(tmp_path, clock) as (shop, fakes):
+        payment = await shop.create()
+        fake, reference = fakes["first"], _reference(shop)
+        fake.pay(reference)
+        fake.hidden_s = 60
+        await shop.client.post("/webhooks/first", json=fake.notification(fake.book[reference]))
+        await _asked(fake, 1)
+        assert shop.rows("SELECT status FROM webhook_events") == [{"status": "PENDING"}]
+        fake.hidden_s = 0
+        clock.advance(4)
+        await _eventually(shop, payment["id"], "PAID")
+        assert shop.rows("SELECT status FROM webhook_events") == [{"status": "OK"}]
+
+
 async def _asked(fake: FakeMidtrans, times: int) -> None:
     for _ in range(100):
         if sum("/status" in call.path for call in fake.calls) >= times:

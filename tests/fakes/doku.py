@@ -92,12 +92,13 @@ class FakeDoku(FakeSnap):
             "Signature": f"HMACSHA256={b64encode(mac.digest()).decode()}",
         }
 
-    async def _deliver(self, client: httpx.AsyncClient, body: dict[str, Any]) -> int:
+    async def post(self, client: httpx.AsyncClient, waiting: dict[str, Any]) -> httpx.Response:
+        """Send one notification in the form this account gets."""
         assert self.notify_url is not None
         if self.form == "snap":
-            return await super()._deliver(client, body)
+            return await super().post(client, waiting)
         if self.form == "unsigned":
-            return (await client.post(self.notify_url, content=urlencode(body), headers=FORM)).status_code
-        raw = json.dumps(body).encode()
+            return await client.post(self.notify_url, content=urlencode(waiting), headers=FORM)
+        raw = json.dumps(waiting).encode()
         headers = self.jokul_headers(urlsplit(self.notify_url).path, raw)
-        return (await client.post(self.notify_url, content=raw, headers=headers)).status_code
+        return await client.post(self.notify_url, content=raw, headers=headers)

@@ -5,24 +5,22 @@ Nothing of the product is used here, so that the two cannot share a mistake.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import heapq
 import io
-import random
 from base64 import b64encode
-from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import datetime, time, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import segno
 
-from tests.fakes.script import NO_EFFECT, Script
-from tests.fakes.server import LoopbackServer, Reply, Request
-from tests.fakes.wire import spoiled
+from tests.fakes.payload import dynamic_qris
+from tests.fakes.provider import FakeProvider
+from tests.fakes.script import Step
+from tests.fakes.server import Reply, Request
 
 WIB = timezone(timedelta(hours=7))
 _UNIT_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -32,7 +30,6 @@ _NOTIFIED_CODE = {"pending": "201", "expire": "202", "deny": "202", "cancel": "2
 _STATUS_CODE = {"pending": "201", "expire": "407", "deny": "202"}
 # How often Midtrans tries again, by our answer; anything that is not listed earns five tries.
 _RETRIES = {500: 1, 503: 4, 400: 2, 404: 2, 301: 0, 302: 0, 303: 0}
-_INTERVALS_S = (120, 600, 1800, 5400, 12_600)
 # A refund key is taken as a repeat this long; money can be given back this long, by acquirer and by who paid.
 _REFUND_REPEATS = timedelta(days=7)
 _ON_US_WINDOW, _OFF_US_WINDOW, _SHOPEE_WINDOW = timedelta(days=45), timedelta(days=7), timedelta(days=365)
@@ -76,51 +73,27 @@ class Notification:
     body: dict[str, Any]
 
 
-class FakeMidtrans:
-    """Start it, point the adapter's `base_url` at `url`, and be the bank: `pay()`, `advance()`, `deliver()`."""
+class FakeMidtrans(FakeProvider[Notification]):
+    """As `FakeProvider`; `notify_url` counts instead of what a charge says."""
+
+    # How often it tries again depends on our answer as well, see `gives_up`.
+    intervals_s = (120, 600, 1800, 5400, 12_600)
 
     def __init__(self, server_key: str = "SB-Mid-server-fake", merchant_id: str = "G000000001") -> None:
+        super().__init__()
         self.server_key = server_key
         self.merchant_id = merchant_id
-        self.script = Script()
         self.book: dict[str, Transaction] = {}
-        self.calls: list[Request] = []
-        self.outbox: deque[Notification] = deque()
         self.active = {"qris", "gopay"}
         self.sends_qr_string = {"qris"}
         self.confirms_refunds = True  # at once; else when told to by `confirm_refund()`
         self.hidden_s = 0.0  # a charge is shown to lookups only this long after it was made
-        self._offset = timedelta(0)
         self._by_id: dict[str, Transaction] = {}
         self._due: list[tuple[datetime, str]] = []
         self._remembered: dict[str, tuple[datetime, Reply]] = {}
         self._running: set[str] = set()
-        self._server = LoopbackServer(self._handle)
-
-    @property
-    def url(self) -> str:
-        """What to set as `base_url`."""
-        return self._server.url
-
-    @property
-    def now(self) -> datetime:
-        """The fake's own clock."""
-        return datetime.now(UTC) + self._offset
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Drop every connection and stop."""
-        await self._server.stop()
 
     # What happens at Midtrans' side
-
-    def advance(self, seconds: float) -> None:
-        """Move the fake's clock; what is due expires."""
-        self._offset += timedelta(seconds=seconds)
-        self._expire_due()
 
     def pay(self, order_id: str, *, issuer: str = "dana", fraud_status: str = "accept") -> None:
         """The payer pays, whatever state the QR is in: real money is not stopped by a status."""
@@ -161,15 +134,13 @@ class FakeMidtrans:
 
     # Notifications
 
-    async def deliver(self, *, copies: int = 1, shuffle_seed: int | None = None, time_scale: float = 0.0) -> list[int]:
-        """Send everything in the outbox, and again as the documented table says; `time_scale` 1 keeps real intervals.
-        Returns every status that came back, in order."""
-        waiting = [notification for notification in self.outbox for _ in range(copies)]
-        self.outbox.clear()
-        if shuffle_seed is not None:
-            random.Random(shuffle_seed).shuffle(waiting)
-        async with httpx.AsyncClient(trust_env=False, timeout=15) as client:
-            return [status for each in waiting for status in await _deliver(client, each, time_scale)]
+    async def post(self, client: httpx.AsyncClient, waiting: Notification) -> httpx.Response:
+        """Send one notification; its proof is in its body."""
+        return await client.post(waiting.url, json=waiting.body, headers={"User-Agent": "Veritrans"})
+
+    def gives_up(self, statuses: list[int]) -> bool:
+        """By the documented table."""
+        return len(statuses) > _RETRIES.get(statuses[-1], len(self.intervals_s))
 
     def notification(self, transaction: Transaction) -> dict[str, Any]:
         """What a notification about the present state looks like."""
@@ -182,28 +153,25 @@ class FakeMidtrans:
 
     def _notify(self, transaction: Transaction) -> None:
         body = self.notification(transaction)
-        self.outbox.extend(Notification(url, body) for url in transaction.notify_urls)
+        urls = [self.notify_url] if self.notify_url else transaction.notify_urls
+        self.outbox.extend(Notification(url, body) for url in urls)
 
     # The API
 
-    async def _handle(self, request: Request) -> Reply:
-        self.calls.append(request)
-        self._expire_due()
-        action = _action(request)
-        step = self.script.take(action)
-        if step.reply is not None or step.fault in NO_EFFECT:
-            return spoiled(step.reply or Reply(), step.fault, step.seconds)
-        reply = await self._once(request, action, step.delay_s)
-        if step.fields:
-            reply = _with_fields(reply, step.fields)
-        return spoiled(reply, step.fault, step.seconds)
+    def action(self, request: Request) -> str:
+        """The name a script uses for this request."""
+        if request.path == "/v2/charge":
+            return "charge"
+        if request.path.endswith("/qr-code"):
+            return "picture"
+        parts = request.path.split("/")
+        return parts[3] if len(parts) > 3 else "unknown"
 
-    async def _once(self, request: Request, action: str, delay_s: float) -> Reply:
+    async def answer(self, request: Request, action: str, step: Step) -> Reply:
         """Do the work, or repeat the answer to a known Idempotency-Key, whatever the endpoint and body."""
         key = request.headers.get("idempotency-key", "")
         if request.method != "POST" or not 0 < len(key) <= 46:
-            await asyncio.sleep(delay_s)
-            return self._work(request, action)
+            return await super().answer(request, action, step)
         if key in self._running:
             return Reply.json(202, {"status_message": "the first request is still running"})
         stored_at, stored = self._remembered.get(key, (None, Reply()))
@@ -211,15 +179,15 @@ class FakeMidtrans:
             return stored
         self._running.add(key)
         try:
-            await asyncio.sleep(delay_s)
-            reply = self._work(request, action)
+            reply = await super().answer(request, action, step)
         finally:
             self._running.discard(key)
         if b'"status_code": "20' in reply.body:
             self._remembered[key] = (self.now, reply)
         return reply
 
-    def _work(self, request: Request, action: str) -> Reply:
+    def work(self, request: Request, action: str) -> Reply:
+        """Do what is asked and say so."""
         if action == "picture":
             return self._picture(request)
         if request.headers.get("authorization") != f"Basic {b64encode(f'{self.server_key}:'.encode()).decode()}":
@@ -381,22 +349,13 @@ class FakeMidtrans:
 
     def payload(self, transaction: Transaction) -> str:
         """A synthetic dynamic QRIS for the transaction."""
-        fields = [
-            ("00", "01"),
-            ("01", "12"),
-            ("26", _tlv([("00", "COM.GO-JEK.WWW"), ("01", "936009140000000001"), ("02", "G000000001"), ("03", "UMI")])),
-            ("51", _tlv([("00", "ID.CO.QRIS.WWW"), ("02", "ID1020000000001"), ("03", "UMI")])),
-            ("52", "5812"),
-            ("53", "360"),
-            ("54", f"{transaction.amount}.00"),
-            ("58", "ID"),
-            ("59", "Warung Contoh"),
-            ("60", "BANDUNG"),
-            ("61", "40111"),
-            ("62", _tlv([("50", transaction.cross_reference), ("07", "A01")])),
-        ]
-        unsigned = _tlv(fields) + "6304"
-        return f"{unsigned}{_crc16(unsigned.encode()):04X}"
+        return dynamic_qris(
+            acquirer=[("00", "COM.GO-JEK.WWW"), ("01", "936009140000000001"), ("02", "G000000001"), ("03", "UMI")],
+            amount=f"{transaction.amount}.00",
+            name="Warung Contoh",
+            place=("BANDUNG", "40111"),
+            more=[("50", transaction.cross_reference), ("07", "A01")],
+        )
 
     def _find(self, key: str) -> Transaction | None:
         transaction = self.book.get(key) or self._by_id.get(key)
@@ -404,35 +363,12 @@ class FakeMidtrans:
             return None
         return transaction
 
-    def _expire_due(self) -> None:
+    def settle_due(self) -> None:
+        """What is due expires, and that is told."""
         while self._due and self._due[0][0] <= self.now:
             _, order_id = heapq.heappop(self._due)
             if self.book[order_id].status == "pending":
                 self.change(order_id, "expire")
-
-
-async def _deliver(client: httpx.AsyncClient, notification: Notification, time_scale: float) -> list[int]:
-    statuses: list[int] = []
-    for pause_s in (0, *_INTERVALS_S):
-        await asyncio.sleep(pause_s * time_scale)
-        try:
-            answer = await client.post(notification.url, json=notification.body, headers={"User-Agent": "Veritrans"})
-            statuses.append(answer.status_code)
-        except httpx.HTTPError:
-            statuses.append(0)
-        if statuses[-1] // 100 == 2 or len(statuses) > _RETRIES.get(statuses[-1], len(_INTERVALS_S)):
-            break
-    return statuses
-
-
-def _action(request: Request) -> str:
-    """The name a script uses for this request."""
-    if request.path == "/v2/charge":
-        return "charge"
-    if request.path.endswith("/qr-code"):
-        return "picture"
-    parts = request.path.split("/")
-    return parts[3] if len(parts) > 3 else "unknown"
 
 
 def _notify_urls(request: Request) -> list[str]:
@@ -443,11 +379,6 @@ def _notify_urls(request: Request) -> list[str]:
 def _expiry_s(body: dict[str, Any]) -> int:
     custom = body.get("custom_expiry", {"expiry_duration": 15})
     return int(custom["expiry_duration"]) * _UNIT_S[custom.get("unit", "minute")]
-
-
-def _with_fields(reply: Reply, fields: Any) -> Reply:
-    body = {**Request("", "", {}, {}, reply.body).json(), **fields}
-    return Reply.json(reply.status, {name: value for name, value in body.items() if value is not None})
 
 
 def _error(code: int, message: str, status: int = 200) -> Reply:
@@ -470,17 +401,3 @@ def _wib(moment: datetime) -> str:
 
 def _read_wib(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=WIB)
-
-
-def _tlv(fields: list[tuple[str, str]]) -> str:
-    return "".join(f"{tag}{len(value):02d}{value}" for tag, value in fields)
-
-
-def _crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc

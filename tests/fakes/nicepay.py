@@ -5,22 +5,19 @@ Nothing of the product is used here, so that the two cannot share a mistake.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import random
-from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
-from tests.fakes.script import NO_EFFECT, Script
-from tests.fakes.server import LoopbackServer, Reply, Request
+from tests.fakes.payload import dynamic_qris
+from tests.fakes.provider import FakeProvider
+from tests.fakes.server import Reply, Request
 from tests.fakes.snap import Dialect, FakeSnap
-from tests.fakes.wire import spoiled
 
 WIB = timezone(timedelta(hours=7))
 ACTIONS = {"registration": "charge", "inquiry": "status", "cancel": "cancel"}
@@ -43,7 +40,6 @@ _MANDATORY = {
     "billingPostCd": "9027",
     "billingCountry": "9028",
 }
-_RETRIES = 3
 SNAP = Dialect(
     base="/nicepay",
     qr_path="/api/v1.0/qr",
@@ -93,47 +89,25 @@ class Notification:
     body: dict[str, str]
 
 
-class FakeNicepay:
-    """Start it, point the adapter's `base_url` at `url`, and be the bank: `pay()`, `advance()`, `deliver()`.
+class FakeNicepay(FakeProvider[Notification]):
+    """As `FakeProvider`; `notify_url` counts instead of what an order says. Scripts name the actions `charge`, `status`
+    and `cancel`."""
 
-    Scripts name the actions `charge`, `status` and `cancel`."""
+    intervals_s = (60, 60)
 
     def __init__(self, imid: str = "TESTMID001", merchant_key: str = "test-merchant-key-0001") -> None:
+        super().__init__()
         self.imid = imid
         self.merchant_key = merchant_key
-        self.script = Script()
         self.book: dict[str, Order] = {}
-        self.calls: list[Request] = []
-        self.outbox: deque[Notification] = deque()
-        self.notify_url: str | None = None  # instead of what an order says
         self.finds_by_reference = False  # whether an inquiry may leave out the tXid
-        self._offset = timedelta(0)
-        self._server = LoopbackServer(self._handle)
 
     @property
     def url(self) -> str:
         """What to set as `base_url`."""
-        return f"{self._server.url}/nicepay"
-
-    @property
-    def now(self) -> datetime:
-        """The fake's own clock."""
-        return datetime.now(UTC) + self._offset
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Drop every connection and stop."""
-        await self._server.stop()
+        return f"{super().url}/nicepay"
 
     # What happens at NICEPAY's side
-
-    def advance(self, seconds: float) -> None:
-        """Move the fake's clock; what is due expires."""
-        self._offset += timedelta(seconds=seconds)
-        self._expire_due()
 
     def pay(self, reference: str) -> None:
         """The payer pays, whatever state the QR is in: real money is not stopped by a status."""
@@ -155,15 +129,10 @@ class FakeNicepay:
 
     # Notifications
 
-    async def deliver(self, *, copies: int = 1, shuffle_seed: int | None = None, time_scale: float = 0.0) -> list[int]:
-        """Send everything in the outbox; `time_scale` 1 keeps a minute between tries. Returns every status that came
-        back, in order."""
-        waiting = [notification for notification in self.outbox for _ in range(copies)]
-        self.outbox.clear()
-        if shuffle_seed is not None:
-            random.Random(shuffle_seed).shuffle(waiting)
-        async with httpx.AsyncClient(trust_env=False, timeout=15) as client:
-            return [status for each in waiting for status in await _deliver(client, each, time_scale)]
+    async def post(self, client: httpx.AsyncClient, waiting: Notification) -> httpx.Response:
+        """Send one notification as a form."""
+        headers = {"User-Agent": "Jakarta Commons-HttpClient/3.1", "Content-Type": "application/x-www-form-urlencoded"}
+        return await client.post(waiting.url, content=urlencode(waiting.body), headers=headers)
 
     def notification(self, order: Order, **changes: str) -> dict[str, str]:
         """What a notification about the present state looks like. `changes` are lies: the token, over id and amount, is
@@ -194,25 +163,18 @@ class FakeNicepay:
 
     # The API
 
-    async def _handle(self, request: Request) -> Reply:
-        self.calls.append(request)
-        self._expire_due()
-        step = self.script.take(_action(request))
-        await asyncio.sleep(step.delay_s)
-        if step.reply is not None or step.fault in NO_EFFECT:
-            return spoiled(step.reply or Reply(), step.fault, step.seconds)
-        reply = self._work(request)
-        if step.fields:
-            body = {**json.loads(reply.body), **step.fields}
-            reply = Reply.json(reply.status, {name: value for name, value in body.items() if value is not None})
-        return spoiled(reply, step.fault, step.seconds)
+    def action(self, request: Request) -> str:
+        """The name a script uses for this request."""
+        prefix, _, verb = request.path.rpartition("/")
+        return ACTIONS.get(verb, "unknown") if prefix == "/nicepay/direct/v2" else "unknown"
 
-    def _work(self, request: Request) -> Reply:
+    def work(self, request: Request, action: str) -> Reply:
+        """Do what is asked and say so."""
         try:
             body = _members(request)
         except ValueError:
             return _error("9001", "Failed to register your order. Please check your HTTP Message.")
-        match _action(request):
+        match action:
             case "charge":
                 return self._charge(body)
             case "status":
@@ -349,47 +311,19 @@ class FakeNicepay:
 
     def payload(self, order: Order) -> str:
         """A synthetic dynamic QRIS for the order."""
-        fields = [
-            ("00", "01"),
-            ("01", "12"),
-            ("26", _tlv([("00", "COM.EXAMPLE.WWW"), ("01", "936009990000000001"), ("02", "1"), ("03", "UMI")])),
-            ("51", _tlv([("00", "ID.CO.QRIS.WWW"), ("02", "ID1020000000001"), ("03", "UMI")])),
-            ("52", "5812"),
-            ("53", "360"),
-            ("54", f"{order.amount}.00"),
-            ("58", "ID"),
-            ("59", "Warung Contoh"),
-            ("60", "JAKARTA"),
-            ("61", "10110"),
-            ("62", _tlv([("05", order.trx_id[-20:]), ("07", "A01")])),
-        ]
-        unsigned = _tlv(fields) + "6304"
-        return f"{unsigned}{_crc16(unsigned.encode()):04X}"
+        return dynamic_qris(
+            acquirer=[("00", "COM.EXAMPLE.WWW"), ("01", "936009990000000001"), ("02", "1"), ("03", "UMI")],
+            amount=f"{order.amount}.00",
+            name="Warung Contoh",
+            place=("JAKARTA", "10110"),
+            more=[("05", order.trx_id[-20:]), ("07", "A01")],
+        )
 
-    def _expire_due(self) -> None:
+    def settle_due(self) -> None:
+        """What is due expires."""
         for order in self.book.values():
             if order.status == UNPAID and order.expires_at <= self.now:
                 order.status = EXPIRED
-
-
-async def _deliver(client: httpx.AsyncClient, notification: Notification, time_scale: float) -> list[int]:
-    """Form-encoded, again until the answer is 2xx."""
-    statuses: list[int] = []
-    headers = {"User-Agent": "Jakarta Commons-HttpClient/3.1", "Content-Type": "application/x-www-form-urlencoded"}
-    while len(statuses) < _RETRIES and (not statuses or statuses[-1] // 100 != 2):
-        await asyncio.sleep(60 * time_scale if statuses else 0)
-        try:
-            answer = await client.post(notification.url, content=urlencode(notification.body), headers=headers)
-            statuses.append(answer.status_code)
-        except httpx.HTTPError:
-            statuses.append(0)
-    return statuses
-
-
-def _action(request: Request) -> str:
-    """The name a script uses for this request."""
-    prefix, _, verb = request.path.rpartition("/")
-    return ACTIONS.get(verb, "unknown") if prefix == "/nicepay/direct/v2" else "unknown"
 
 
 def _members(request: Request) -> dict[str, str]:
@@ -436,17 +370,3 @@ def _day(moment: datetime) -> str:
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(WIB).strftime("%H%M%S")
-
-
-def _tlv(fields: list[tuple[str, str]]) -> str:
-    return "".join(f"{tag}{len(value):02d}{value}" for tag, value in fields)
-
-
-def _crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc

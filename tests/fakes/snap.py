@@ -6,18 +6,15 @@ Nothing of the product is used here, so that the two cannot share a mistake.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
-import random
 import secrets
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,9 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.fakes.script import NO_EFFECT, Script, Step
-from tests.fakes.server import LoopbackServer, Reply, Request
-from tests.fakes.wire import spoiled
+from tests.fakes.payload import dynamic_qris
+from tests.fakes.provider import FakeProvider
+from tests.fakes.server import Reply, Request
 
 Json = dict[str, Any]
 WIB = timezone(timedelta(hours=7))
@@ -114,10 +111,8 @@ class _Refused(Exception):
         self.status, self.case, self.message = status, case, message
 
 
-class FakeSnap:
-    """Start it, point the adapter's `base_url` at `url`, and be the bank: `pay()`, `advance()`, `deliver()`.
-
-    The merchant signs with `key("merchant")`, the bank with `key("bank")`."""
+class FakeSnap(FakeProvider[Json]):
+    """As `FakeProvider`, in its `dialect`. The merchant signs with `key("merchant")`, the bank with `key("bank")`."""
 
     def __init__(
         self,
@@ -127,43 +122,24 @@ class FakeSnap:
         client_secret: str = "test-client-secret-0001",
         merchant_id: str = "MCH0001",
     ) -> None:
+        super().__init__()
         self.dialect = dialect or Dialect()
         self.client_id = client_id
         self.client_secret = client_secret
         self.merchant_id = merchant_id
-        self.script = Script()
         self.book: dict[str, QrCode] = {}
-        self.calls: list[Request] = []
-        self.outbox: deque[Json] = deque()
-        self.notify_url: str | None = None
         self.tokens: dict[str, datetime] = {}
         self._external_ids: set[str] = set()
-        self._offset = timedelta(0)
-        self._server = LoopbackServer(self._handle)
 
     @property
     def url(self) -> str:
         """What to set as `base_url`."""
-        return self._server.url + self.dialect.base
-
-    @property
-    def now(self) -> datetime:
-        """The fake's own clock."""
-        return datetime.now(UTC) + self._offset
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Drop every connection and stop."""
-        await self._server.stop()
+        return super().url + self.dialect.base
 
     # What happens at the bank's side
 
-    def advance(self, seconds: float) -> None:
-        """Move the fake's clock; what is due expires, silently, as it does at banks."""
-        self._offset += timedelta(seconds=seconds)
+    def settle_due(self) -> None:
+        """What is due expires, silently, as it does at banks."""
         for qr in self.book.values():
             if qr.status == "03" and qr.expires_at <= self.now:
                 qr.status = self.dialect.expired_status
@@ -203,16 +179,8 @@ class FakeSnap:
             "additionalInfo": info,
         }
 
-    async def deliver(self, *, copies: int = 1, shuffle_seed: int | None = None) -> list[int]:
-        """Send everything in the outbox to `notify_url`, signed; returns every status that came back, in order."""
-        waiting = [body for body in self.outbox for _ in range(copies)]
-        self.outbox.clear()
-        if shuffle_seed is not None:
-            random.Random(shuffle_seed).shuffle(waiting)
-        async with httpx.AsyncClient(trust_env=False, timeout=15) as client:
-            return [await self._deliver(client, body) for body in waiting]
-
-    async def _deliver(self, client: httpx.AsyncClient, body: Json) -> int:
+    async def post(self, client: httpx.AsyncClient, waiting: Json) -> httpx.Response:
+        """Send one notification, signed, with a token of the merchant's where the dialect wants one."""
         assert self.notify_url is not None
         token = ""
         if self.dialect.notify_scheme == "hmac_token":
@@ -222,12 +190,11 @@ class FakeSnap:
                 json={"grantType": "client_credentials"},
             )
             if asked.status_code != 200:
-                return asked.status_code
+                return asked
             token = asked.json()["accessToken"]
-        raw = json.dumps(body).encode()
+        raw = json.dumps(waiting).encode()
         path = self.dialect.notify_signs or urlsplit(self.notify_url).path
-        answer = await client.post(self.notify_url, headers=self.notify_headers(path, raw, token), content=raw)
-        return answer.status_code
+        return await client.post(self.notify_url, headers=self.notify_headers(path, raw, token), content=raw)
 
     def token_headers(self, *, sent_at: str | None = None, signer: str = "bank") -> dict[str, str]:
         """What comes with the bank's request for a token of the merchant's."""
@@ -265,27 +232,17 @@ class FakeSnap:
 
     # The API
 
-    async def _handle(self, request: Request) -> Reply:
-        self.calls.append(request)
-        self.advance(0)
-        action = self.action(request)
-        step = self.script.take(action)
-        if step.reply is not None or step.fault in NO_EFFECT:
-            return spoiled(step.reply or Reply(), step.fault, step.seconds)
-        await asyncio.sleep(step.delay_s)
-        return spoiled(self._answer(request, action, step), step.fault, step.seconds)
-
-    def _answer(self, request: Request, action: str, step: Step) -> Reply:
+    def work(self, request: Request, action: str) -> Reply:
+        """Do what is asked and say so, members without a value left out."""
         code = _SERVICE.get(action, "00")
         try:
-            status, body = 200, self._work(request, action)
+            status, body = 200, self._done(request, action)
         except _Refused as refused:
             status = refused.status
             body = {"responseCode": f"{status}{code}{refused.case}", "responseMessage": refused.message}
         else:
             body = {"responseCode": f"200{code}00", "responseMessage": "Successful", **body}
-        body = {name: value for name, value in {**body, **step.fields}.items() if value is not None}
-        return Reply.json(status, body)
+        return Reply.json(status, {name: value for name, value in body.items() if value is not None})
 
     def action(self, request: Request) -> str:
         """The name a script uses for this request."""
@@ -294,7 +251,7 @@ class FakeSnap:
         front, _, leaf = request.path.rpartition("/")
         return _LEAF.get(leaf, "unknown") if front == self.dialect.base + self.dialect.qr_path else "unknown"
 
-    def _work(self, request: Request, action: str) -> Json:
+    def _done(self, request: Request, action: str) -> Json:
         if action == "token":
             return self._token(request)
         if action == "unknown":
@@ -454,23 +411,18 @@ class FakeSnap:
 
     def payload(self, qr: QrCode) -> str:
         """A synthetic dynamic QRIS for the entry."""
-        merchant = [("00", self.dialect.acquirer), ("01", "936009990000000001"), ("02", "100000000001"), ("03", "UMI")]
-        fields = [
-            ("00", "01"),
-            ("01", "12"),
-            ("26", _tlv(merchant)),
-            ("51", _tlv([("00", "ID.CO.QRIS.WWW"), ("02", "ID1020000000001"), ("03", "UMI")])),
-            ("52", "5812"),
-            ("53", "360"),
-            ("54", f"{qr.amount}.00"),
-            ("58", "ID"),
-            ("59", "WARUNG CONTOH"),
-            ("60", "JAKARTA"),
-            ("61", "12190"),
-            ("62", _tlv([("05", qr.reference), ("07", "T01")])),
-        ]
-        unsigned = _tlv(fields) + "6304"
-        return f"{unsigned}{_crc16(unsigned.encode()):04X}"
+        return dynamic_qris(
+            acquirer=[
+                ("00", self.dialect.acquirer),
+                ("01", "936009990000000001"),
+                ("02", "100000000001"),
+                ("03", "UMI"),
+            ],
+            amount=f"{qr.amount}.00",
+            name="WARUNG CONTOH",
+            place=("JAKARTA", "12190"),
+            more=[("05", qr.reference), ("07", "T01")],
+        )
 
 
 def _object(request: Request) -> Json:
@@ -518,17 +470,3 @@ def _minified(body: bytes) -> bytes:
 
 def _wib(moment: datetime) -> str:
     return moment.astimezone(WIB).isoformat(timespec="seconds")
-
-
-def _tlv(fields: list[tuple[str, str]]) -> str:
-    return "".join(f"{tag}{len(value):02d}{value}" for tag, value in fields)
-
-
-def _crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc

@@ -6,10 +6,8 @@ Nothing of the product is used here, so that the two cannot share a mistake.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from base64 import b64encode
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,16 +15,15 @@ from uuid import uuid4
 
 import httpx
 
-from tests.fakes.script import NO_EFFECT, Script
-from tests.fakes.server import LoopbackServer, Reply, Request
-from tests.fakes.wire import spoiled
+from tests.fakes.payload import dynamic_qris
+from tests.fakes.provider import FakeProvider
+from tests.fakes.script import Step
+from tests.fakes.server import Reply, Request
 
 BUSINESS_ID = "5f0000000000000000000001"
 _LIFE = timedelta(hours=48)
 _REFUND_TAKES = timedelta(seconds=60)
 _MAX_AMOUNT = 10_000_000
-# After the first try, in seconds.
-_INTERVALS_S = (900, 2700, 7200, 10_800, 21_600, 43_200)
 _CLOSED = ("SUCCEEDED", "FAILED", "EXPIRED", "CANCELED")
 _REASONS = ("FRAUDULENT", "DUPLICATE", "REQUESTED_BY_CUSTOMER", "CANCELLATION", "OTHERS")
 _EVENTS = {"EXPIRED": "payment_request.expiry", "FAILED": "payment.failure"}
@@ -108,53 +105,27 @@ class Webhook:
     id: str
 
 
-class FakeXendit:
-    """Start it, point the adapter's `base_url` at `url`, and be the bank: `pay()`, `advance()`, `deliver()`.
+class FakeXendit(FakeProvider[Webhook]):
+    """As `FakeProvider`; webhooks go to what the merchant has pasted in the dashboard.
 
     `book` holds the latest charge of each reference, `charges` all of them: references may be used twice."""
 
+    intervals_s = (900, 2700, 7200, 10_800, 21_600, 43_200)
+
     def __init__(self, secret_key: str = "xnd_development_fake", webhook_token: str = "WHTOKEN-fake") -> None:
+        super().__init__()
         self.secret_key = secret_key
         self.webhook_token = webhook_token
-        self.notify_url: str | None = None  # what the merchant has pasted in the dashboard
-        self.script = Script()
         self.book: dict[str, Charge] = {}
         self.charges: dict[str, Charge] = {}
-        self.calls: list[Request] = []
-        self.outbox: deque[Webhook] = deque()
         self.refundable = {"DANA", "OVO", "GOPAY", "SHOPEEPAY"}
         self.balance = 1_000_000_000
         self.lists_qr_payments = True
         self.notes_late_payments = False  # whether a closed request names a payment that came afterwards
         self.stand_in_text = False  # whether test mode gives a text in place of a QRIS
         self._refund_keys: dict[str, tuple[bytes, Refund]] = {}
-        self._offset = timedelta(0)
-        self._server = LoopbackServer(self._handle)
-
-    @property
-    def url(self) -> str:
-        """What to set as `base_url`."""
-        return self._server.url
-
-    @property
-    def now(self) -> datetime:
-        """The fake's own clock."""
-        return datetime.now(UTC) + self._offset
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Drop every connection and stop."""
-        await self._server.stop()
 
     # What happens at Xendit's side
-
-    def advance(self, seconds: float) -> None:
-        """Move the fake's clock; what is due expires, and refunds on their way arrive."""
-        self._offset += timedelta(seconds=seconds)
-        self._settle_due()
 
     def pay(self, reference: str, *, amount: int | None = None, issuer: str = "DANA") -> None:
         """The payer pays, whatever state the QR is in: a closed request stays closed, though the money came."""
@@ -189,29 +160,10 @@ class FakeXendit:
 
     # Webhooks
 
-    async def deliver(self, *, copies: int = 1, shuffle_seed: int | None = None, time_scale: float = 0.0) -> list[int]:
-        """Send everything in the outbox, up to six times more; `time_scale` 1 keeps real intervals.
-
-        Returns every status that came back, in order."""
-        waiting = [webhook for webhook in self.outbox for _ in range(copies)]
-        self.outbox.clear()
-        if shuffle_seed is not None:
-            random.Random(shuffle_seed).shuffle(waiting)
-        async with httpx.AsyncClient(trust_env=False, timeout=15) as client:
-            return [status for each in waiting for status in await self._deliver(client, each, time_scale)]
-
-    async def _deliver(self, client: httpx.AsyncClient, webhook: Webhook, time_scale: float) -> list[int]:
-        statuses: list[int] = []
-        headers = {"x-callback-token": self.webhook_token, "webhook-id": webhook.id}
-        for pause_s in (0, *_INTERVALS_S):
-            await asyncio.sleep(pause_s * time_scale)
-            try:
-                statuses.append((await client.post(webhook.url, json=webhook.body, headers=headers)).status_code)
-            except httpx.HTTPError:
-                statuses.append(0)
-            if statuses[-1] // 100 == 2:
-                break
-        return statuses
+    async def post(self, client: httpx.AsyncClient, waiting: Webhook) -> httpx.Response:
+        """Send one webhook with the token of the account."""
+        headers = {"x-callback-token": self.webhook_token, "webhook-id": waiting.id}
+        return await client.post(waiting.url, json=waiting.body, headers=headers)
 
     def webhook(self, charge: Charge) -> Json:
         """What tells of the latest payment of a charge, in the words of its API."""
@@ -245,22 +197,32 @@ class FakeXendit:
 
     # The API
 
-    async def _handle(self, request: Request) -> Reply:
-        self.calls.append(request)
-        self._settle_due()
-        action = _action(request)
-        step = self.script.take(action)
-        if step.reply is not None or step.fault in NO_EFFECT:
-            return spoiled(step.reply or Reply(), step.fault, step.seconds)
-        await asyncio.sleep(step.delay_s)
-        reply = self._work(request, action)
-        if step.fields:
-            body = {**Request("", "", {}, {}, reply.body).json(), **step.fields}
-            reply = Reply.json(reply.status, {name: value for name, value in body.items() if value is not None})
-        reply = Reply(reply.status, reply.body, {"Request-Id": str(uuid4()), **reply.headers})
-        return spoiled(reply, step.fault, step.seconds)
+    async def answer(self, request: Request, action: str, step: Step) -> Reply:
+        """As every fake; each answer has a number."""
+        reply = await super().answer(request, action, step)
+        return Reply(reply.status, reply.body, {"Request-Id": str(uuid4()), **reply.headers})
 
-    def _work(self, request: Request, action: str) -> Reply:
+    def action(self, request: Request) -> str:
+        """The name a script uses for this request."""
+        parts = request.path.removeprefix("/v3").strip("/").split("/")
+        match request.method, parts:
+            case "POST", ["payment_requests" | "qr_codes"]:
+                return "charge"
+            case "GET", ["payment_requests"]:
+                return "list"
+            case "GET", ["payment_requests" | "qr_codes", _]:
+                return "status"
+            case "GET", ["payments", _]:
+                return "payment"
+            case "GET", ["transactions" | "balance" | "refunds" as noun, *_]:
+                return noun
+            case "POST", ["refunds"]:
+                return "refund"
+            case _:
+                return parts[-1]  # cancel, simulate, payments
+
+    def work(self, request: Request, action: str) -> Reply:
+        """Do what is asked and say so."""
         if request.headers.get("authorization") != f"Basic {b64encode(f'{self.secret_key}:'.encode()).decode()}":
             return _error(401, "INVALID_API_KEY", "API key format is invalid")
         match action:
@@ -405,7 +367,8 @@ class FakeXendit:
         end = start + int(float(request.query.get("limit", ["10"])[0]))
         return Reply.json(200, {"data": rows[start:end], "has_more": end < len(rows)})
 
-    def _settle_due(self) -> None:
+    def settle_due(self) -> None:
+        """What is due expires, and refunds on their way arrive."""
         for charge in self.charges.values():
             if charge.expires_at <= self.now and charge.status in ("REQUIRES_ACTION", "PENDING", "ACTIVE"):
                 self.change(charge.reference, "INACTIVE" if charge.api == "qr" else "EXPIRED")
@@ -602,42 +565,13 @@ class FakeXendit:
         """A synthetic dynamic QRIS for the charge, its amount without decimals."""
         if self.stand_in_text:
             return "mock-QR-string-use-simulate-payment-to-test-flow"
-        fields = [
-            ("00", "01"),
-            ("01", "12"),
-            ("26", _tlv([("00", "CO.XENDIT.WWW"), ("01", "936008600000000001"), ("02", "00000001"), ("03", "UMI")])),
-            ("51", _tlv([("00", "ID.CO.QRIS.WWW"), ("02", "ID1020000000001"), ("03", "UMI")])),
-            ("52", "5812"),
-            ("53", "360"),
-            ("54", str(charge.amount)),
-            ("58", "ID"),
-            ("59", "Warung Contoh"),
-            ("60", "BANDUNG"),
-            ("61", "40111"),
-            ("62", _tlv([("05", charge.id[-20:]), ("07", "A01")])),
-        ]
-        unsigned = _tlv(fields) + "6304"
-        return f"{unsigned}{_crc16(unsigned.encode()):04X}"
-
-
-def _action(request: Request) -> str:
-    """The name a script uses for this request."""
-    parts = request.path.removeprefix("/v3").strip("/").split("/")
-    match request.method, parts:
-        case "POST", ["payment_requests" | "qr_codes"]:
-            return "charge"
-        case "GET", ["payment_requests"]:
-            return "list"
-        case "GET", ["payment_requests" | "qr_codes", _]:
-            return "status"
-        case "GET", ["payments", _]:
-            return "payment"
-        case "GET", ["transactions" | "balance" | "refunds" as noun, *_]:
-            return noun
-        case "POST", ["refunds"]:
-            return "refund"
-        case _:
-            return parts[-1]  # cancel, simulate, payments
+        return dynamic_qris(
+            acquirer=[("00", "CO.XENDIT.WWW"), ("01", "936008600000000001"), ("02", "00000001"), ("03", "UMI")],
+            amount=str(charge.amount),
+            name="Warung Contoh",
+            place=("BANDUNG", "40111"),
+            more=[("05", charge.id[-20:]), ("07", "A01")],
+        )
 
 
 def _api(request: Request) -> str:
@@ -675,17 +609,3 @@ def _error(status: int, code: str, message: str) -> Reply:
 
 def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _tlv(fields: list[tuple[str, str]]) -> str:
-    return "".join(f"{tag}{len(value):02d}{value}" for tag, value in fields)
-
-
-def _crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc

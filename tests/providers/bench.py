@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from qrisd.domain.payment import Attempt, Observation, Status
 from qrisd.providers.base import Cancels, Charge, IssuesTokens, Provider, Refunds
@@ -92,7 +94,7 @@ class Bench:
 
 
 def made(kind: Kind, fake: Any, http: ProviderHttp, folder: Path, url: str) -> Provider:
-    table = {"base_url": url, "timeout": 1, **kind.table(fake, folder)}
+    table = {"base_url": url, "timeout": 1.5, **kind.table(fake, folder)}
     settings = SETTINGS[table.get("type", kind.name)].model_validate(table)
     tools = Toolbox(
         http=http, clock=lambda: datetime.now(UTC), simulator_secret="x", notify_url=lambda name: None, base_path=""
@@ -129,3 +131,13 @@ def attempt_of(seen: Observation, provider: str) -> Attempt:
         created_at=now,
         updated_at=now,
     )
+
+
+def changed(body: bytes, member: str, value: str) -> bytes:
+    """The body with another value in one of its members; JSON or a form, as it was."""
+    if body.lstrip().startswith(b"{"):
+        content = json.loads(body)
+        place = content["data"] if member not in content and "data" in content else content
+        place[member] = value
+        return json.dumps(content).encode()
+    return urlencode({**dict(parse_qsl(body.decode())), member: value}).encode()

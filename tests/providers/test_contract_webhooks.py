@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -13,7 +11,7 @@ from qrisd.domain.errors import WebhookUnreadable, WebhookUnsigned
 from qrisd.domain.payment import Status
 from qrisd.providers.base import WebhookEvent
 from tests.fakes.server import Request
-from tests.providers.bench import AMOUNT, REFERENCE, Bench
+from tests.providers.bench import AMOUNT, REFERENCE, Bench, changed
 
 
 async def _told_of_money(bench: Bench) -> Request:
@@ -25,16 +23,6 @@ async def _told_of_money(bench: Bench) -> Request:
 
 def _read(bench: Bench, headers: Mapping[str, str], body: bytes, later: timedelta = timedelta()) -> WebhookEvent:
     return bench.provider.parse_webhook(headers, body, datetime.now(UTC) + later)
-
-
-def _changed(body: bytes, member: str, value: str) -> bytes:
-    """The body with another value in one of its members; JSON or a form, as it was."""
-    if body.lstrip().startswith(b"{"):
-        content = json.loads(body)
-        place = content["data"] if member not in content and "data" in content else content
-        place[member] = value
-        return json.dumps(content).encode()
-    return urlencode({**dict(parse_qsl(body.decode())), member: value}).encode()
 
 
 async def test_its_notification_of_money_finds_our_attempt(bench: Bench) -> None:
@@ -69,7 +57,7 @@ async def test_a_forged_notification_is_refused(bench: Bench) -> None:
         with pytest.raises(WebhookUnsigned):
             _read(bench, {name: value for name, value in told.headers.items() if name != proof}, told.body)
     else:
-        for forged_body in (_changed(told.body, proof, "0" * 64), _changed(told.body, proof, "")):
+        for forged_body in (changed(told.body, proof, "0" * 64), changed(told.body, proof, "")):
             with pytest.raises((WebhookUnsigned, WebhookUnreadable)):
                 _read(bench, told.headers, forged_body)
 
@@ -79,7 +67,7 @@ async def test_another_status_under_a_valid_proof_is_refused_or_not_believed(ben
     bench.fake.pay(REFERENCE)
     told = (await bench.notified())[0]
     try:
-        event = _read(bench, told.headers, _changed(told.body, bench.kind.words.told_status, "weird"))
+        event = _read(bench, told.headers, changed(told.body, bench.kind.words.told_status, "weird"))
     except (WebhookUnsigned, WebhookUnreadable):
         return
     assert not event.proven

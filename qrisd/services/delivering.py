@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -20,12 +21,14 @@ from qrisd.domain.callback import (
     without_secrets,
 )
 from qrisd.domain.callback_signature import signed_headers
+from qrisd.domain.errors import StorageBusy, StorageUnavailable
 from qrisd.net.guarded import Outcome
 from qrisd.store import callback_endpoints, callback_tries, callbacks
 from qrisd.store.db import Connection, Database
 
 log = structlog.get_logger()
 
+STORES_AGAIN_AFTER_S: Final = 1.0
 HEADERS: Final = {"content-type": "application/json"}
 
 
@@ -58,15 +61,25 @@ class Delivery:
         self._luck = luck
 
     async def attempt(self, callback: Callback) -> Try:
-        """Try a callback now and store how it went. Raises StorageBusy and StorageUnavailable: then it was sent, and
-        will be again."""
+        """Try a callback now and store how it went, as soon as the database takes it: until then it is not tried
+        again, unless the process ends."""
         tried = await self.send(callback.id, callback.url, callback.body)
-        luck = self._luck()
-        present = await self._db.write(lambda conn: self._record(conn, callback.id, tried, luck))
+        present = await self._stored(callback.id, tried)
         self._count(present, tried)
         if present.status is CallbackStatus.DEAD:
             log.error("callback given up", callback=callback.id, payment=callback.payment_id, why=present.reason)
         return tried
+
+    async def _stored(self, callback_id: str, tried: Try) -> Callback:
+        luck, is_late = self._luck(), False
+        while True:
+            try:
+                return await self._db.write(lambda conn: self._record(conn, callback_id, tried, luck))
+            except (StorageBusy, StorageUnavailable) as error:
+                if not is_late:
+                    log.warning("callback not recorded yet", callback=callback_id, why=str(error))
+                is_late = True
+                await asyncio.sleep(STORES_AGAIN_AFTER_S)
 
     async def send(self, callback_id: str, url: str, body: str) -> Try:
         """Send `body` signed by every live secret; nothing is stored."""

@@ -17,7 +17,6 @@ from typing import Final
 import structlog
 
 from qrisd.domain.callback import Callback, Try
-from qrisd.domain.errors import QrisdError
 from qrisd.services.delivering import Delivery
 from qrisd.store import callback_endpoints, callbacks
 from qrisd.store.db import Connection, Database
@@ -31,7 +30,9 @@ AT_ONCE: Final = 64
 AT_ONCE_PER_SERVER: Final = 8
 # Servers that have not just answered fast: many of them may hang without taking all the room.
 AT_ONCE_PER_UNPROVEN: Final = 2
+AT_ONCE_ALL_UNPROVEN: Final = 32
 FAST_MS: Final = 2_000
+MOST_REMEMBERED: Final = 1_000
 RESTS_AFTER: Final = 5  # tries in a row without any answer
 FIRST_REST_S: Final = 5.0
 LONGEST_REST_S: Final = 30.0
@@ -51,8 +52,10 @@ class _Server:
 
     def room(self, now: float) -> int:
         """How many more tries may begin."""
+        if now < self.rests_until:
+            return 0
         if self.unanswered >= RESTS_AFTER:
-            return 0 if now < self.rests_until else 1 - self.running
+            return 1 - self.running
         return (AT_ONCE_PER_SERVER if self.is_fast else AT_ONCE_PER_UNPROVEN) - self.running
 
     def learn(self, tried: Try, now: float) -> None:
@@ -60,11 +63,16 @@ class _Server:
         self.is_fast = tried.status_code is not None and tried.latency_ms < FAST_MS
         if tried.status_code is not None:
             self.unanswered = self.rests = 0
+            self.rests_until = 0.0
             return
         self.unanswered += 1
         if self.unanswered >= RESTS_AFTER:
-            self.rests_until = now + min(FIRST_REST_S * 2**self.rests, LONGEST_REST_S)
-            self.rests = min(self.rests + 1, 10)
+            self.rest(now)
+
+    def rest(self, now: float) -> None:
+        """Leave it alone, longer each time."""
+        self.rests_until = now + min(FIRST_REST_S * 2**self.rests, LONGEST_REST_S)
+        self.rests = min(self.rests + 1, 10)
 
 
 class Outbox:
@@ -101,30 +109,35 @@ class Outbox:
             self._forget_idle()
 
     async def look(self) -> None:
-        """Begin every try that is due and has room."""
+        """Begin every try that is due and has room; servers with the fewest under way come first."""
         if len(self._tries) >= AT_ONCE:
             return
-        due = await self._db.read(self._due)
-        off = [callback for callback, why_off in due if why_off is not None]
-        if off:
-            await self._db.write(lambda conn: _bury(conn, due))
-        for callback, why_off in due:
-            if why_off is None and self._may_begin(callback):
-                self._begin(callback)
+        # What is under way now may have ended when the answer comes, which would still call it due.
+        under_way = set(self._tries)
+        due, off = await self._db.read(self._due)
+        unproven = sum(one.running for one in self._servers.values() if not one.is_fast)
+        for callback in sorted(due, key=lambda one: self._servers[one.origin].running):
+            if callback.id in under_way or callback.endpoint in off or not self._may_begin(callback, unproven):
+                continue
+            unproven += not self._servers[callback.origin].is_fast
+            self._begin(callback)
+        given_up = {callback.endpoint for callback in due} & off
+        if given_up:
+            await self._db.write(lambda conn: _bury(conn, given_up))
 
-    def _due(self, conn: Connection) -> list[tuple[Callback, str | None]]:
-        """What is due, each with the reason why its endpoint is switched off if it is. Those under way are among the
-        first, so that twice as many as may run are enough."""
-        off = callback_endpoints.switched_off(conn)
+    def _due(self, conn: Connection) -> tuple[list[Callback], set[str]]:
+        """What is due, and the endpoints that are switched off. What is under way is among the first, so that twice as
+        many as may run are enough."""
         due = callbacks.due(conn, self._clock(), 2 * AT_ONCE_PER_SERVER)
-        return [(callback, off.get(callback.endpoint)) for callback in due]
+        return due, set(callback_endpoints.switched_off(conn))
 
-    def _may_begin(self, callback: Callback) -> bool:
-        """Events of one payment go out one after the other, as far as they wait together."""
-        if len(self._tries) >= AT_ONCE or callback.id in self._tries:
-            return False
+    def _may_begin(self, callback: Callback, unproven: int) -> bool:
+        """Events of one payment go out one after the other, as far as they wait together. `unproven` tries are under
+        way at servers that have not just answered fast."""
         server = self._servers[callback.origin]
-        return callback.payment_id not in server.payments and server.room(self._monotonic()) > 0
+        if len(self._tries) >= AT_ONCE or callback.payment_id in server.payments:
+            return False
+        return server.room(self._monotonic()) > 0 and (server.is_fast or unproven < AT_ONCE_ALL_UNPROVEN)
 
     def _begin(self, callback: Callback) -> None:
         server = self._servers[callback.origin]
@@ -135,9 +148,8 @@ class Outbox:
     async def _try(self, callback: Callback, server: _Server) -> None:
         try:
             server.learn(await self._delivery.attempt(callback), self._monotonic())
-        except QrisdError as error:
-            log.warning("callback not recorded", callback=callback.id, why=str(error))
-        except Exception:
+        except Exception:  # whatever it was, it shall not be sent again at once, and again
+            server.rest(self._monotonic())
             log.exception("callback failed", callback=callback.id)
         finally:
             server.running -= 1
@@ -146,9 +158,8 @@ class Outbox:
             self.wake()
 
     def _forget_idle(self) -> None:
-        idle = [origin for origin, one in self._servers.items() if one.running == 0 and one.unanswered == 0]
-        for origin in idle:
-            del self._servers[origin]
+        if len(self._servers) > MOST_REMEMBERED:
+            self._servers = defaultdict(_Server, {name: one for name, one in self._servers.items() if one.running})
 
     async def finish(self) -> None:
         """Give the tries under way a moment; those that take longer are made again after the start."""
@@ -160,7 +171,8 @@ class Outbox:
             await asyncio.gather(*late, return_exceptions=True)
 
 
-def _bury(conn: Connection, due: list[tuple[Callback, str | None]]) -> None:
-    reasons = {callback.endpoint: why_off for callback, why_off in due if why_off is not None}
-    for endpoint, why_off in reasons.items():
-        callbacks.bury(conn, endpoint, f"its endpoint is switched off: {why_off}")
+def _bury(conn: Connection, endpoints: set[str]) -> None:
+    """Give up what waits for those of `endpoints` that are still switched off."""
+    for endpoint, why_off in callback_endpoints.switched_off(conn).items():
+        if endpoint in endpoints:
+            callbacks.bury(conn, endpoint, f"its endpoint is switched off: {why_off}")

@@ -38,12 +38,14 @@ from qrisd.net.guarded import GuardedHttp
 from qrisd.providers.base import Provider, ProviderSettings
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.registry import Toolbox, make
+from qrisd.sealing import Sealer
 from qrisd.services.api_keys import Keyring
 from qrisd.services.calling import ProviderCalls
 from qrisd.services.charging import Charging
 from qrisd.services.circuits import Circuits
 from qrisd.services.creating import Creating, Terms
 from qrisd.services.delivering import Delivery
+from qrisd.services.hashing import Hashing
 from qrisd.services.health import Health
 from qrisd.services.live import Live
 from qrisd.services.observing import Door
@@ -51,9 +53,20 @@ from qrisd.services.outbox import PAUSE_S as OUTBOX_PAUSE_S
 from qrisd.services.outbox import Outbox
 from qrisd.services.payments import Payments
 from qrisd.services.recent import Recent
+from qrisd.services.second_factor import SecondFactor
+from qrisd.services.sessions import Sessions
+from qrisd.services.sign_in import SignIn
 from qrisd.services.watching import Watcher
 from qrisd.services.webhooks import Webhooks
 from qrisd.store.db import Database
+from qrisd.web.account import AccountPages
+from qrisd.web.checkout import Checkout
+from qrisd.web.guard import Guard
+from qrisd.web.pages import Pages
+from qrisd.web.people import PeoplePages
+from qrisd.web.routes import Web
+from qrisd.web.routes import routes as page_routes
+from qrisd.web.sign_in import SetupPages, SignInPages
 
 GENERIC_WEBHOOK: Final = "qris"
 KEYS_FRESH_S: Final = 0.2
@@ -97,6 +110,8 @@ class _Services:
     payments: Payments
     webhooks: Webhooks
     keyring: Keyring
+    hashing: Hashing
+    second_factor: SecondFactor
     watch: watch.Watch
 
 
@@ -127,11 +142,12 @@ def build(
             await scheduler.stop()
             for part in (services.charging, services.webhooks, services.watch, services.watcher, ground.outbox):
                 await part.finish()
+            services.hashing.close()
             await ground.db.close()
             await ground.http.aclose()
 
     app = Starlette(
-        routes=routes(_api(ground, services, scheduler)),
+        routes=[*routes(_api(ground, services, scheduler)), *page_routes(_web(ground, services))],
         middleware=[Middleware(Edge, observe=ground.metrics.request, log=log.RequestLog().write)],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
@@ -213,6 +229,8 @@ def _services(on: _Ground) -> _Services:
         payments=payments,
         webhooks=webhooks,
         keyring=Keyring(db, on.settings.environment),
+        hashing=Hashing(),
+        second_factor=SecondFactor(Sealer(secret_key_of(on.settings))),
         watch=watch.Watch(watcher),
     )
 
@@ -256,6 +274,34 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
         webhooks=WebhooksApi(services.webhooks, on.providers, on.clock, on.metrics.webhook),
         health=HealthApi(on.health, scheduler, on.circuits, on.metrics, on.db),
     )
+
+
+def _web(on: _Ground, services: _Services) -> Web:
+    address = on.settings.address
+    parts = urlsplit(address)
+    pages = Pages(zone=ZoneInfo(on.settings.timezone), is_secure=parts.scheme == "https", root=parts.path)
+    sessions = Sessions(on.db, on.clock)
+    guard = Guard(pages=pages, sessions=sessions, db=on.db, clock=on.clock, address=address)
+    hashing, factor = services.hashing, services.second_factor
+    sign_in = SignIn(db=on.db, hashing=hashing, second_factor=factor, clock=on.clock)
+    return Web(
+        pages=pages,
+        checkout=Checkout(pages=pages, payments=services.payments, live=on.live, clock=on.clock, address=address),
+        guard=guard,
+        sign_in=SignInPages(pages=pages, guard=guard, sign_in=sign_in),
+        setup=SetupPages(pages=pages, guard=guard, db=on.db, hashing=hashing, clock=on.clock),
+        account=AccountPages(pages=pages, guard=guard, db=on.db, hashing=hashing, second_factor=factor, clock=on.clock),
+        people=PeoplePages(
+            pages=pages, guard=guard, db=on.db, clock=on.clock, address=address, changed=services.keyring.forget
+        ),
+    )
+
+
+def secret_key_of(settings: Settings) -> str:
+    """What is stored encrypted is sealed under this: the setting, or the file in the data directory."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value()
+    return DataDir(settings.data_dir).require_secret_key()
 
 
 def make_providers(

@@ -28,6 +28,11 @@ def png(payload: str, scale: int = 8) -> bytes:
     return _saved(payload, "png", scale)
 
 
+def side_modules(payload: str) -> int:
+    """How many modules a side the QR of `payload` has, its quiet zone included."""
+    return int(_symbol(payload).symbol_size(scale=1, border=QUIET_ZONE_MODULES)[0])
+
+
 def terminal(payload: str) -> str:
     """The QR of `payload` as lines of half blocks for a terminal."""
     out = io.StringIO()

@@ -21,7 +21,9 @@ from qrisd.services import api_keys
 from qrisd.store import migrate
 from qrisd.store.db import connect
 
-FIRST = migrate.migrations()[0]
+PRESENT = migrate.migrations()
+NOW = migrate.newest()
+NEXT = NOW + 1
 TWO_STEPS = "CREATE TABLE tips (id INTEGER PRIMARY KEY) STRICT;\nALTER TABLE payments ADD COLUMN tip INTEGER;\n"
 
 
@@ -152,25 +154,27 @@ def test_a_backup_of_a_newer_program_is_not_restored(used: DataDir) -> None:
 
 
 def test_an_upgrade_makes_a_backup_of_the_old_schema_first(used: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "migrations", lambda: [FIRST, (2, TWO_STEPS)])
+    monkeypatch.setattr(migrate, "migrations", lambda: [*PRESENT, (NEXT, TWO_STEPS)])
     assert not used.open_database()
     with closing(connect(used.database, read_only=True)) as conn:
-        assert (migrate.version_of(conn), conn.execute("SELECT count(*) FROM tips").fetchone()[0]) == (2, 0)
-    backup = next(used.backups.glob("before-upgrade-1-*.db"))
+        assert (migrate.version_of(conn), conn.execute("SELECT count(*) FROM tips").fetchone()[0]) == (NEXT, 0)
+    backup = next(used.backups.glob(f"before-upgrade-{NOW}-*.db"))
     assert (database_problem(backup), backup.stat().st_mode & 0o777) == (None, 0o600)
     with closing(connect(backup, read_only=True)) as conn:
-        assert migrate.version_of(conn) == 1
+        assert migrate.version_of(conn) == NOW
 
 
 def test_an_upgrade_that_fails_leaves_the_old_schema(used: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "migrations", lambda: [FIRST, (2, TWO_STEPS + "SELECT no_such_column FROM tips;")])
+    monkeypatch.setattr(
+        migrate, "migrations", lambda: [*PRESENT, (NEXT, TWO_STEPS + "SELECT no_such_column FROM tips;")]
+    )
     with pytest.raises(DatabaseUnusable, match="cannot be made ready"):
         used.open_database()
-    assert schema(used) == (1, False)
+    assert schema(used) == (NOW, False)
 
 
 def schema(data_dir: DataDir) -> tuple[int, bool]:
-    """(schema version, whether the table of the second migration is there)"""
+    """(schema version, whether the table of the next migration is there)"""
     with closing(connect(data_dir.database, read_only=True)) as conn:
         tips = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'tips'").fetchone()
         return migrate.version_of(conn), tips is not None
@@ -191,8 +195,8 @@ def die_at_nth(statement):
     if steps == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-first = migrate.migrations()[0]
-migrate.migrations = lambda: [first, (2, sys.argv[3])]
+present = migrate.migrations()
+migrate.migrations = lambda: [*present, (present[-1][0] + 1, sys.argv[3])]
 with closing(connect(DataDir(Path(sys.argv[1])).database)) as conn:
     conn.set_trace_callback(die_at_nth)
     migrate.migrate(conn)
@@ -202,19 +206,19 @@ with closing(connect(DataDir(Path(sys.argv[1])).database)) as conn:
 def test_an_upgrade_killed_at_any_statement_leaves_the_old_schema_or_the_new(
     used: DataDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "migrations", lambda: [FIRST, (2, TWO_STEPS)])
+    monkeypatch.setattr(migrate, "migrations", lambda: [*PRESENT, (NEXT, TWO_STEPS)])
     seen = set()
     for step in range(1, 20):
         command = [sys.executable, "-c", KILLED_UPGRADE, str(used.root), str(step), TWO_STEPS]
         ended = subprocess.run(command, check=False)
         seen.add(schema(used))
-        assert seen <= {(1, False), (2, True)}
+        assert seen <= {(NOW, False), (NEXT, True)}
         if ended.returncode == 0:
             break
     assert step > 5
-    assert seen == {(1, False), (2, True)}
+    assert seen == {(NOW, False), (NEXT, True)}
     assert not used.open_database()
-    assert schema(used) == (2, True)
+    assert schema(used) == (NEXT, True)
 
 
 def test_a_second_server_is_refused_and_told_which_process_has_the_directory(used: DataDir) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -13,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd.api.requests import bad_query, read_body, read_query, read_whole_number
-from qrisd.domain.callback import CallbackStatus, endpoint_of
-from qrisd.domain.errors import NotFound
+from qrisd.domain.callback import Callback, CallbackStatus, endpoint_of
+from qrisd.domain.errors import Forbidden, NotFound
 from qrisd.domain.times import from_rfc3339
 from qrisd.schemas import (
     PingUrl,
@@ -29,9 +30,9 @@ from qrisd.services import callbacks as service
 from qrisd.services.api_keys import Caller
 from qrisd.services.callbacks import Batch
 from qrisd.services.delivering import Delivery
-from qrisd.store import callback_tries, callbacks
+from qrisd.store import callback_tries, callbacks, payments
 from qrisd.store.callbacks import Filter
-from qrisd.store.db import Database
+from qrisd.store.db import Connection, Database
 
 HISTORY_LIMIT: Final = 100
 ENDPOINTS_LIMIT: Final = 100
@@ -60,7 +61,7 @@ class CallbacksApi:
     async def find(self, request: Request, caller: Caller) -> Response:
         query = read_query(request, LIST_PARAMETERS)
         limit = read_whole_number(query, "limit", least=1, most=100, default=20)
-        wanted = _filter(query)
+        wanted = replace(_filter(query), outlets=caller.outlets)
         found = await self._db.read(lambda conn: callbacks.find(conn, wanted, limit + 1))
         page = found[:limit]
         cursor = str(page[-1].event_id) if len(found) > limit else None
@@ -68,16 +69,28 @@ class CallbacksApi:
 
     async def get(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
+        callback = await self._known(request, caller)
+        history = await self._db.read(lambda conn: callback_tries.of_callback(conn, callback.id, HISTORY_LIMIT))
+        return _json(callback_details(callback, history))
+
+    async def _known(self, request: Request, caller: Caller) -> Callback:
+        """The callback the path names. Raises NotFound, also for one about a payment of an outlet out of their
+        reach."""
         callback_id = request.path_params["id"]
-        callback = await self._db.read(lambda conn: callbacks.get(conn, callback_id))
+
+        def look(conn: Connection) -> Callback | None:
+            callback = callbacks.get(conn, callback_id)
+            payment = payments.get(conn, callback.payment_id) if callback is not None else None
+            return callback if payment is not None and caller.reaches(payment.outlet) else None
+
+        callback = await self._db.read(look)
         if callback is None:
             raise NotFound("There is no such callback.")
-        history = await self._db.read(lambda conn: callback_tries.of_callback(conn, callback_id, HISTORY_LIMIT))
-        return _json(callback_details(callback, history))
+        return callback
 
     async def replay(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
-        callback_id, now = request.path_params["id"], self._clock()
+        callback_id, now = (await self._known(request, caller)).id, self._clock()
         callback = await self._db.write(lambda conn: service.replay(conn, callback_id, now))
         self._wake()
         return _json(callback_resource(callback), 202)
@@ -86,18 +99,20 @@ class CallbacksApi:
         read_query(request, ())
         wanted = await read_body(request, ReplayCallbacks)
         now = self._clock()
-        first = Filter(**wanted.model_dump())
+        first = Filter(**wanted.model_dump(), outlets=caller.outlets)
         begun = await self._db.write(lambda conn: service.replay_batch(conn, first, now))
         replayed, switched_off = await self._finish(begun, now)
         return _json({"replayed": replayed, "switched_off": switched_off})
 
     async def endpoints(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
+        _refuse_limited(caller)
         found = await self._db.read(lambda conn: service.troubles(conn, ENDPOINTS_LIMIT))
         return _json({"data": [endpoint_resource(one.endpoint, one.waiting, one.dead) for one in found]})
 
     async def resume(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
+        _refuse_limited(caller)
         url = (await read_body(request, ResumeEndpoint)).url
         now = self._clock()
         begun = await self._db.write(lambda conn: service.resume(conn, url, now))
@@ -115,10 +130,17 @@ class CallbacksApi:
 
     async def ping(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
+        _refuse_limited(caller)
         url = (await read_body(request, PingUrl)).url
         tested = await service.ping(self._delivery, url, self._problem, self._clock())
         tried = try_resource(tested.tried)
         return _json({"delivered": tested.tried.succeeded, **tried, "curl": tested.curl})
+
+
+def _refuse_limited(caller: Caller) -> None:
+    """Receivers belong to the whole shop. Raises Forbidden for a key that is limited to some outlets."""
+    if caller.outlets is not None:
+        raise Forbidden("This API key is limited to some outlets, but receivers belong to all of them.")
 
 
 def _json(value: Any, status_code: int = 200) -> Response:

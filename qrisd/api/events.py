@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from qrisd.api.requests import bad_query, read_query, read_whole_number
 from qrisd.domain.errors import FieldError, Invalid
+from qrisd.domain.permissions import Outlets
 from qrisd.services.api_keys import Caller
 from qrisd.services.live import Live
 from qrisd.store import events
@@ -40,16 +41,16 @@ class EventsApi:
         after = newest if asked is None else asked
         if after > newest:
             raise Invalid(FieldError("after", _beyond(after, newest)))
-        page = await self._page(after, limit, wait_s)
+        page = await self._page(after, limit, wait_s, caller.outlets)
         return Response(_json(page, after), media_type="application/json")
 
-    async def _page(self, after: int, limit: int, wait_s: int) -> Sequence[Event]:
+    async def _page(self, after: int, limit: int, wait_s: int, outlets: Outlets) -> Sequence[Event]:
         """The events behind `after`; none only when none came within `wait_s`, or the service stops."""
         until = asyncio.get_running_loop().time() + wait_s
         with self._live.watching_all() as watch:
             while True:
                 watch.changed.clear()
-                page = await self._db.read(partial(events.after, event_id=after, limit=limit))
+                page = await self._db.read(partial(events.after, event_id=after, limit=limit, outlets=outlets))
                 if page or self._live.closing or not await watch.wait(until):
                     return page
 

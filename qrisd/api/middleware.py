@@ -23,6 +23,8 @@ CALLERS_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # What access logs commonly write where the client left before the answer; it is never sent.
 CLIENT_LEFT = 499
 UNLOGGED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+# What follows these opens something for whoever has it; it is left out of the log, known route or not.
+SECRET_PATHS = {"/setup/": "/setup/{token}"}
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -55,6 +57,11 @@ def route_template(scope: Scope) -> str:
         return "unmatched"
     mounted_at: str = scope.get("root_path", "")[len(scope.get("app_root_path", "")) :]
     return mounted_at if isinstance(route, Mount) else mounted_at + getattr(route, "path", "")
+
+
+def logged_path(path: str) -> str:
+    """The path as the log may show it: one that holds a secret only up to there."""
+    return next((shown for secret, shown in SECRET_PATHS.items() if path.startswith(secret)), path)
 
 
 class Edge:
@@ -112,7 +119,7 @@ class Edge:
         self.observe(scope["method"], route_template(scope), status, seconds)
         if scope["path"] not in UNLOGGED_PATHS:
             duration_ms = round(seconds * 1000, 1)
-            self.log(scope["method"], scope["path"], status, duration_ms, exchange.request_id)
+            self.log(scope["method"], logged_path(scope["path"]), status, duration_ms, exchange.request_id)
 
 
 class _Exchange:

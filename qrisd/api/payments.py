@@ -19,14 +19,14 @@ from qrisd import qr_image
 from qrisd.api.rendered import Rendered
 from qrisd.api.requests import bad_query, read_body, read_idempotency_key, read_query, read_whole_number
 from qrisd.domain import business_day
-from qrisd.domain.errors import NotFound
+from qrisd.domain.errors import Forbidden, NotFound, OrderIdTaken
 from qrisd.domain.payment import Payment, Status
 from qrisd.domain.times import to_text
 from qrisd.schemas import ConfirmPayment, CreatePayment, payment_resource
 from qrisd.services.api_keys import Caller
 from qrisd.services.creating import Answer, Creating, Key
 from qrisd.services.live import Live
-from qrisd.services.payments import Payments
+from qrisd.services.payments import Payments, known_to
 from qrisd.store import payment_logs
 from qrisd.store import payments as stored_payments
 from qrisd.store.db import Database
@@ -66,14 +66,28 @@ class PaymentsApi:
         read_query(request, ())
         key = Key(caller.id, read_idempotency_key(request))
         order = await read_body(request, CreatePayment)
-        return _answer(await self._creating.create(order, key))
+        if not caller.reaches(order.outlet):
+            raise Forbidden(f"This API key is limited to other outlets than {order.outlet}.")
+        try:
+            return _answer(await self._creating.create(order, key))
+        except OrderIdTaken as taken:
+            raise await self._seen_by(caller, taken) from None
+
+    async def _seen_by(self, caller: Caller, taken: OrderIdTaken) -> OrderIdTaken:
+        """The refusal, without the payment that has the order id when it is one of an outlet they may not know of."""
+        payment = await self._service.get(taken.payment_id) if taken.payment_id is not None else None
+        is_known = payment is not None and caller.reaches(payment.outlet)
+        return taken if is_known else OrderIdTaken(str(taken), None)
+
+    async def _payment(self, request: Request, caller: Caller) -> Payment:
+        """The payment the path names. Raises NotFound."""
+        return known_to(caller.outlets, await self._service.get(request.path_params["id"]))
 
     async def get(self, request: Request, caller: Caller) -> Response:
         query = read_query(request, ("wait",))
         wait_s = read_whole_number(query, "wait", least=0, most=MAX_WAIT_S, default=0)
-        payment_id = request.path_params["id"]
-        payment = await (self._after_change(payment_id, wait_s) if wait_s else self._service.get(payment_id))
-        return self._shown(request, payment)
+        payment = await self._payment(request, caller)
+        return self._shown(request, await self._after_change(payment.id, wait_s) if wait_s else payment)
 
     async def _after_change(self, payment_id: str, wait_s: int) -> Payment:
         """The payment once it has left its present status, or as it is after `wait_s`."""
@@ -88,13 +102,13 @@ class PaymentsApi:
     async def find(self, request: Request, caller: Caller) -> Response:
         query = read_query(request, LIST_PARAMETERS)
         limit = read_whole_number(query, "limit", least=1, most=100, default=20)
-        wanted = self._filter(query)
+        wanted = self._filter(query, caller)
         found = await self._db.read(lambda conn: stored_payments.find(conn, wanted, limit + 1))
         page = found[:limit]
         data = [payment_resource(payment, self._base_url) for payment in page]
         return _json({"data": data, "next_cursor": _cursor(page[-1]) if len(found) > limit else None})
 
-    def _filter(self, query: Mapping[str, str]) -> Filter:
+    def _filter(self, query: Mapping[str, str], caller: Caller) -> Filter:
         if "status" in query and query["status"] not in Status.__members__:
             raise bad_query("status", f"must be one of {', '.join(Status)}")
         first, last = _day(query, "from"), _day(query, "to")
@@ -103,21 +117,24 @@ class PaymentsApi:
             order_id=query.get("order_id"),
             provider=query.get("provider"),
             outlet=query.get("outlet"),
+            outlets=caller.outlets,
             created_from=business_day.bounds(first, self._zone)[0] if first else None,
             created_before=business_day.bounds(last, self._zone)[1] if last else None,
             after=_after(query),
         )
 
     async def qr_svg(self, request: Request, caller: Caller) -> Response:
-        return await self._image(request, _svg, "image/svg+xml")
+        return await self._image(request, caller, _svg, "image/svg+xml")
 
     async def qr_png(self, request: Request, caller: Caller) -> Response:
-        return await self._image(request, _png, "image/png")
+        return await self._image(request, caller, _png, "image/png")
 
-    async def _image(self, request: Request, draw: Callable[[str, int], bytes], media_type: str) -> Response:
+    async def _image(
+        self, request: Request, caller: Caller, draw: Callable[[str, int], bytes], media_type: str
+    ) -> Response:
         query = read_query(request, ("scale",))
         scale = read_whole_number(query, "scale", least=1, most=20, default=8)
-        payment = await self._service.get(request.path_params["id"])
+        payment = await self._payment(request, caller)
         if payment.qris_payload is None:
             raise NotFound(f"The payment is {payment.status} and has no QR yet.")
         image = await asyncio.get_running_loop().run_in_executor(None, draw, payment.qris_payload, scale)
@@ -125,26 +142,27 @@ class PaymentsApi:
 
     async def timeline(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
-        payment = await self._service.get(request.path_params["id"])
+        payment = await self._payment(request, caller)
         rows = await self._db.read(lambda conn: payment_logs.of_payment(conn, payment.id, TIMELINE_LIMIT))
         return _json({"data": rows})
 
     async def check(self, request: Request, caller: Caller) -> Response:
-        return await self._done(request, self._service.check)
+        return await self._done(request, caller, self._service.check)
 
     async def cancel(self, request: Request, caller: Caller) -> Response:
-        return await self._done(request, self._service.cancel)
+        return await self._done(request, caller, self._service.cancel)
 
     async def renew(self, request: Request, caller: Caller) -> Response:
-        return await self._done(request, self._service.renew)
+        return await self._done(request, caller, self._service.renew)
 
     async def confirm(self, request: Request, caller: Caller) -> Response:
         word = await read_body(request, ConfirmPayment)
-        return await self._done(request, lambda payment_id: self._service.confirm(payment_id, word, caller.name))
+        act = partial(self._service.confirm, word=word, caller=caller.name)
+        return await self._done(request, caller, act)
 
-    async def _done(self, request: Request, act: Callable[[str], Any]) -> Response:
+    async def _done(self, request: Request, caller: Caller, act: Callable[[str], Any]) -> Response:
         read_query(request, ())
-        payment: Payment = await act(request.path_params["id"])
+        payment: Payment = await act((await self._payment(request, caller)).id)
         unknown = payment.status is Status.CREATED
         headers = {"Retry-After": RETRY_AFTER_S} if unknown else {}
         body = to_json(payment_resource(payment, self._base_url))

@@ -118,7 +118,7 @@ def _members(error: Exception) -> dict[str, Any]:
         case errors.WrongState():
             return {"payment_status": error.status}
         case errors.OrderIdTaken():
-            return {"existing": error.payment_id}
+            return {} if error.payment_id is None else {"existing": error.payment_id}
         case errors.ProviderError():
             return {"provider": error.provider, "provider_code": error.provider_code}
     return {}

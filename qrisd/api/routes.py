@@ -1,4 +1,4 @@
-"""The table of URLs: which scope each call needs, and who answers it."""
+"""The table of URLs: who answers each call. What a call needs is said in `domain/permissions.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.routing import Route
 
 from qrisd.api import docs
-from qrisd.api.auth import Auth
+from qrisd.api.auth import Auth, Endpoint, Handler
 from qrisd.api.callbacks import CallbacksApi
 from qrisd.api.events import EventsApi
 from qrisd.api.health import HealthApi
@@ -15,6 +15,7 @@ from qrisd.api.payments import PaymentsApi
 from qrisd.api.providers import ProvidersApi
 from qrisd.api.streams import StreamsApi
 from qrisd.api.webhooks import WebhooksApi
+from qrisd.domain.permissions import OPEN, ROUTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,37 +33,46 @@ class Api:
 
 
 def routes(api: Api) -> list[Route]:
-    """Every call of the API, those that are made most often first."""
-    to, payments = api.auth.requires, api.payments
+    """Every call of the API, those that are made most often first, each with the permission that the table asks for. A
+    route without a row in the table cannot be made: KeyError."""
+    payments = api.payments
+
+    def keyed(method: str, path: str, handler: Handler) -> Route:
+        return Route(path, api.auth.requires(ROUTES[method, path], handler), methods=[method])
+
+    def unkeyed(method: str, path: str, handler: Endpoint, *, is_listed: bool = True) -> Route:
+        assert ROUTES[method, path] in OPEN, "the table asks for no key here"
+        return Route(path, handler, methods=[method], include_in_schema=is_listed)
+
     return [
-        Route("/payments", to("payments:write", payments.create), methods=["POST"]),
-        Route("/payments/{id}", to("payments:read", payments.get)),
-        Route("/webhooks/{provider}", api.webhooks.receive, methods=["POST"]),
-        Route("/payments", to("payments:read", payments.find)),
-        Route("/payments/{id}/qr.svg", to("payments:read", payments.qr_svg)),
-        Route("/payments/{id}/qr.png", to("payments:read", payments.qr_png)),
-        Route("/payments/{id}/timeline", to("payments:read", payments.timeline)),
-        Route("/payments/{id}/events", to("payments:read", api.streams.follow)),
-        Route("/payments/{id}/check", to("payments:write", payments.check), methods=["POST"]),
-        Route("/payments/{id}/cancel", to("payments:write", payments.cancel), methods=["POST"]),
-        Route("/payments/{id}/renew", to("payments:write", payments.renew), methods=["POST"]),
-        Route("/payments/{id}/confirm", to("payments:confirm", payments.confirm), methods=["POST"]),
-        Route("/events", to("events:read", api.events.find)),
-        Route("/callbacks", to("callbacks:read", api.callbacks.find)),
-        Route("/callbacks/replay", to("callbacks:write", api.callbacks.replay_all), methods=["POST"]),
-        Route("/callbacks/test", to("callbacks:write", api.callbacks.ping), methods=["POST"]),
-        Route("/callbacks/endpoints", to("callbacks:read", api.callbacks.endpoints)),
-        Route("/callbacks/endpoints/resume", to("callbacks:write", api.callbacks.resume), methods=["POST"]),
-        Route("/callbacks/{id}", to("callbacks:read", api.callbacks.get)),
-        Route("/callbacks/{id}/replay", to("callbacks:write", api.callbacks.replay), methods=["POST"]),
-        Route("/providers", to("providers:read", api.providers.find)),
-        Route("/webhooks/{provider}/v1.0/access-token/b2b", api.webhooks.issue_token, methods=["POST"]),
+        keyed("POST", "/payments", payments.create),
+        keyed("GET", "/payments/{id}", payments.get),
+        unkeyed("POST", "/webhooks/{provider}", api.webhooks.receive),
+        keyed("GET", "/payments", payments.find),
+        keyed("GET", "/payments/{id}/qr.svg", payments.qr_svg),
+        keyed("GET", "/payments/{id}/qr.png", payments.qr_png),
+        keyed("GET", "/payments/{id}/timeline", payments.timeline),
+        keyed("GET", "/payments/{id}/events", api.streams.follow),
+        keyed("POST", "/payments/{id}/check", payments.check),
+        keyed("POST", "/payments/{id}/cancel", payments.cancel),
+        keyed("POST", "/payments/{id}/renew", payments.renew),
+        keyed("POST", "/payments/{id}/confirm", payments.confirm),
+        keyed("GET", "/events", api.events.find),
+        keyed("GET", "/callbacks", api.callbacks.find),
+        keyed("POST", "/callbacks/replay", api.callbacks.replay_all),
+        keyed("POST", "/callbacks/test", api.callbacks.ping),
+        keyed("GET", "/callbacks/endpoints", api.callbacks.endpoints),
+        keyed("POST", "/callbacks/endpoints/resume", api.callbacks.resume),
+        keyed("GET", "/callbacks/{id}", api.callbacks.get),
+        keyed("POST", "/callbacks/{id}/replay", api.callbacks.replay),
+        keyed("GET", "/providers", api.providers.find),
+        unkeyed("POST", "/webhooks/{provider}/v1.0/access-token/b2b", api.webhooks.issue_token),
         # Some providers append a path of their own to the address they were given.
-        Route("/webhooks/{provider}/{appended:path}", api.webhooks.receive, methods=["POST"], include_in_schema=False),
-        Route("/healthz", api.health.live),
-        Route("/readyz", api.health.ready),
-        Route("/metrics", api.health.metrics),
-        Route("/openapi.json", docs.openapi),
-        Route("/docs", docs.page),
-        Route("/docs/{file}", docs.file),
+        unkeyed("POST", "/webhooks/{provider}/{appended:path}", api.webhooks.receive, is_listed=False),
+        unkeyed("GET", "/healthz", api.health.live),
+        unkeyed("GET", "/readyz", api.health.ready),
+        unkeyed("GET", "/metrics", api.health.metrics),
+        unkeyed("GET", "/openapi.json", docs.openapi),
+        unkeyed("GET", "/docs", docs.page),
+        unkeyed("GET", "/docs/{file}", docs.file),
     ]

@@ -14,7 +14,7 @@ from qrisd.api.rendered import Rendered, Rendering
 from qrisd.api.requests import read_query
 from qrisd.services.api_keys import Caller
 from qrisd.services.live import Live
-from qrisd.services.payments import Payments
+from qrisd.services.payments import Payments, known_to
 
 PING_EVERY_S: Final = 15
 RECONNECT_AFTER_MS: Final = 2000
@@ -30,7 +30,7 @@ class StreamsApi:
 
     async def follow(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
-        payment = await self._service.get(request.path_params["id"])
+        payment = known_to(caller.outlets, await self._service.get(request.path_params["id"]))
         stream = self._stream(payment.id, request.headers.get("last-event-id"))
         return EventSourceResponse(stream, ping=PING_EVERY_S, headers={"Cache-Control": "no-store"})
 

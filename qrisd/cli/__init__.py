@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qrisd import __version__
-from qrisd.cli import backup, callbacks, doctor, keys, qr, serve, simulate_pay, verify
+from qrisd.cli import backup, callbacks, doctor, keys, qr, serve, simulate_pay, users, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ app.command("verify")(verify.verify)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(qr.app, name="qr")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,7 +16,12 @@ import typer
 
 if TYPE_CHECKING:
     from qrisd.config import Settings
+    from qrisd.store.audit_log import Actor
     from qrisd.store.db import Connection
+    from qrisd.store.users import User
+
+# A running server notices within a fifth of a second; a command that ends something returns when it has.
+NOTICED_AFTER_S = 0.6
 
 Config = Annotated[Path | None, typer.Option("--config", help="Another settings file than qrisd.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -63,6 +70,39 @@ def open_database(settings: Settings, *, read_only: bool = False) -> Iterator[Co
     os.umask(0o077)
     with clear_errors(), closing(connect(data_dir.database, read_only=read_only, busy_timeout_s=10)) as conn:
         yield conn
+
+
+def by_command() -> Actor:
+    """Who acts, for the audit log: whoever may run commands on this machine."""
+    from qrisd.store.audit_log import COMMAND_LINE, Actor
+
+    return Actor(COMMAND_LINE)
+
+
+def note(conn: Connection, action: str, what: str, now: datetime, after: Mapping[str, Any] | None = None) -> None:
+    """Write into the audit log what a command did."""
+    from qrisd.store import audit_log
+
+    audit_log.add(conn, by_command(), action, now, what=what, after=after)
+
+
+def found_user(conn: Connection, username: str) -> User:
+    """The person with this username; exits 1 when there is none."""
+    from qrisd.services.people import canonical
+    from qrisd.store import users
+
+    user = users.by_username(conn, canonical(username))
+    if user is None:
+        fail("there is nobody with this username; see `qrisd users list`")
+    return user
+
+
+def wait_for_server(settings: Settings) -> None:
+    """Return when a running server has noticed what was just stored."""
+    from qrisd.data_dir import DataDir
+
+    if DataDir(settings.data_dir).is_served():
+        time.sleep(NOTICED_AFTER_S)
 
 
 @contextmanager

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qrisd.cli.common import Config, fail, read_settings
+from qrisd.cli.common import Config, fail, read_settings, transaction
 
 if TYPE_CHECKING:
     from qrisd.config import Settings
@@ -44,37 +46,50 @@ def serve(
             fail(problem)
         data_dir.make()
         lock = data_dir.claim()
-        first_key = _prepare(data_dir, settings)
+        first = _prepare(data_dir, settings)
         log.configure()
-        run(_run(settings, data_dir, lock, first_key))
+        run(_run(settings, data_dir, lock, first))
         os.close(lock)
     except (QrisdError, OSError) as error:
         fail(str(error))
 
 
-def _prepare(data_dir: DataDir, settings: Settings) -> str | None:
-    """Make the database ready; returns the API key made while there is none."""
-    from qrisd.services import api_keys
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What is told once: the API key made while there is none, the owner's link while there is no owner."""
+
+    key: str | None
+    owner_token: str | None
+
+
+def _prepare(data_dir: DataDir, settings: Settings) -> _First:
+    """Make the database ready, and what the first start needs."""
+    from qrisd.services import api_keys, people
     from qrisd.store import api_keys as stored_keys
     from qrisd.store.db import connect
 
     data_dir.open_database()
     if settings.secret_key is None:
         data_dir.require_secret_key()
+    now, secret = datetime.now(UTC), None
     with closing(connect(data_dir.database)) as conn:
-        if stored_keys.everything(conn):
-            return None
-        _, secret = api_keys.create(conn, FIRST_KEY_NAME, (), settings.environment, datetime.now(UTC))
-    return secret
+        if not stored_keys.everything(conn):
+            _, secret = api_keys.create(conn, FIRST_KEY_NAME, (), settings.environment, now)
+        try:
+            with transaction(conn):
+                owner_token = people.owner_link(conn, now)
+        except sqlite3.OperationalError:  # a full disk is no reason not to start: there are payments to watch
+            owner_token = None
+    return _First(secret, owner_token)
 
 
-async def _run(settings: Settings, data_dir: DataDir, lock: int, first_key: str | None) -> None:
+async def _run(settings: Settings, data_dir: DataDir, lock: int, first: _First) -> None:
     from qrisd.app import build
     from qrisd.server import serve as serve_http
 
     def started(url: str) -> None:
         data_dir.announce(lock, url)
-        _greet(settings, settings.base_url or url, first_key)
+        _greet(settings, settings.base_url or url, first)
 
     stop = asyncio.Event()
     app = build(settings, stop=stop)
@@ -90,14 +105,16 @@ async def _run(settings: Settings, data_dir: DataDir, lock: int, first_key: str 
     )
 
 
-def _greet(settings: Settings, url: str, first_key: str | None) -> None:
-    first = (*settings.routing.order, settings.default_provider)[0]
-    simulated = settings.environment == "test" and first == "simulator"
+def _greet(settings: Settings, url: str, first: _First) -> None:
+    provider = (*settings.routing.order, settings.default_provider)[0]
+    simulated = settings.environment == "test" and provider == "simulator"
     typer.echo(f"qrisd is ready at {url}   (API: {url}/docs, stop: Ctrl+C)")
     if simulated:
         typer.echo("Payments are simulated: no real money moves. Set up a provider to take real ones.")
-    if first_key is not None:
-        typer.echo(_FIRST_START.format(key=first_key, url=url, command=_own_name()))
+    if first.owner_token is not None:
+        typer.echo(_OWNER_LINK.format(url=url, token=first.owner_token))
+    if first.key is not None:
+        typer.echo(_FIRST_START.format(key=first.key, url=url, command=_own_name()))
     sys.stdout.flush()
 
 
@@ -105,6 +122,11 @@ def _own_name() -> str:
     """How this command was called, so that what we print can be pasted."""
     return sys.argv[0] if sys.argv[0].endswith("qrisd") else "qrisd"
 
+
+_OWNER_LINK = """
+Make the owner's account here (the link works once; the next start prints another one until somebody has used it):
+
+  {url}/setup/{token}"""
 
 _FIRST_START = """
 Your API key, shown this once:

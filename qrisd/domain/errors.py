@@ -17,8 +17,12 @@ class Unauthorized(QrisdError):
     """No usable API key came with the request."""
 
 
+class SignInRefused(Unauthorized):
+    """Whoever signs in is not who they say, or may not any longer. It never says which."""
+
+
 class Forbidden(QrisdError):
-    """The API key is good but lacks the scope this call needs."""
+    """Whoever calls is known but may not do this: their key lacks the scope, or their role the permission."""
 
 
 class NotFound(QrisdError):
@@ -54,9 +58,10 @@ class EndpointOff(QrisdError):
 
 
 class OrderIdTaken(QrisdError):
-    """The order id belongs to a payment made by a different request; `payment_id` says which."""
+    """The order id belongs to a payment made by a different request; `payment_id` says which, where the caller may know
+    of it."""
 
-    def __init__(self, message: str, payment_id: str) -> None:
+    def __init__(self, message: str, payment_id: str | None) -> None:
         super().__init__(message)
         self.payment_id = payment_id
 

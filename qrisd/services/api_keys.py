@@ -12,7 +12,8 @@ from typing import Final
 from uuid_utils.compat import uuid7
 
 from qrisd.domain.errors import FieldError, Invalid, NotFound, Unauthorized
-from qrisd.store import api_keys
+from qrisd.domain.permissions import Outlets, common, permissions_of, reaches
+from qrisd.store import api_keys, users
 from qrisd.store.api_keys import ApiKey
 from qrisd.store.db import Connection, Database
 
@@ -31,24 +32,38 @@ MAX_REMEMBERED: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling: an API key and what it may do."""
+    """Who is calling: an API key, what it may do, and the outlets it is limited to."""
 
     id: str
     name: str
     scopes: frozenset[str]
+    outlets: Outlets = None
 
     def may(self, scope: str) -> bool:
         return EVERYTHING in self.scopes or scope in self.scopes
 
+    def reaches(self, outlet: str) -> bool:
+        """Whether this key may know of what belongs to this outlet."""
+        return reaches(self.outlets, outlet)
 
-def create(conn: Connection, name: str, scopes: Iterable[str], environment: str, now: datetime) -> tuple[ApiKey, str]:
+
+def create(
+    conn: Connection,
+    name: str,
+    scopes: Iterable[str],
+    environment: str,
+    now: datetime,
+    *,
+    outlets: Outlets = None,
+    user_id: str | None = None,
+) -> tuple[ApiKey, str]:
     """Store a new key; returns it with its secret, which is nowhere else. Raises Invalid for an unknown scope."""
     wanted = tuple(dict.fromkeys(scopes)) or (EVERYTHING,)
     unknown = [scope for scope in wanted if scope not in (*SCOPES, EVERYTHING)]
     if unknown:
         raise Invalid(FieldError("scope", f"There is no scope {unknown[0]!r}; choose from {', '.join(SCOPES)}."))
     secret = new_secret(environment)
-    key = ApiKey(str(uuid7()), name, secret[-4:], wanted, now, None, None)
+    key = ApiKey(str(uuid7()), name, secret[-4:], wanted, now, None, None, outlets, user_id)
     api_keys.add(conn, key, hashed(secret))
     return key, secret
 
@@ -86,17 +101,31 @@ class Keyring:
         caller = self._known.get(digest)
         if caller is not None:
             return caller
-        key = await self._db.read(lambda conn: api_keys.by_hash(conn, digest)) if self._is_ours(secret) else None
-        if key is None:
+        known = self._known
+        caller = await self._db.read(lambda conn: _caller(conn, digest)) if self._is_ours(secret) else None
+        if caller is None:
             raise Unauthorized("The API key is unknown, revoked or for another environment.")
-        if len(self._known) >= MAX_REMEMBERED:
-            self._known.clear()
-        self._known[digest] = Caller(key.id, key.name, frozenset(key.scopes))
-        return self._known[digest]
+        if len(known) >= MAX_REMEMBERED:
+            known.clear()
+        known[digest] = caller  # not in what replaced it meanwhile: the key may have been ended after it was read
+        return caller
 
     def _is_ours(self, secret: str) -> bool:
         return secret.startswith(self._prefix) and len(secret) < 128
 
     def forget(self) -> None:
-        """A command may have revoked or rotated a key: look each up again."""
-        self._known.clear()
+        """A key may have been revoked or rotated, or its person changed: look each up again."""
+        self._known = {}
+
+
+def _caller(conn: Connection, secret_hash: str) -> Caller | None:
+    """Who has this key; one that acts for a person may do what both may, where both may."""
+    key = api_keys.by_hash(conn, secret_hash)
+    if key is None:
+        return None
+    user = users.get(conn, key.user_id) if key.user_id is not None else None
+    if user is None:
+        return Caller(key.id, key.name, frozenset(key.scopes), key.outlets)
+    may = permissions_of(user.role)
+    scopes = may if EVERYTHING in key.scopes else may.intersection(key.scopes)
+    return Caller(key.id, key.name, scopes, common(key.outlets, user.outlets))

@@ -8,6 +8,7 @@ from typing import Final
 
 from qrisd.domain.errors import NotFound, WrongState
 from qrisd.domain.payment import OPEN, Attempt, Observation, Payment, Source, Status
+from qrisd.domain.permissions import Outlets, reaches
 from qrisd.providers.base import Cancels, Provider
 from qrisd.schemas import ConfirmPayment
 from qrisd.services.calling import ProviderCalls
@@ -17,7 +18,16 @@ from qrisd.services.watching import Watcher
 from qrisd.store import attempts, payments
 from qrisd.store.db import Database
 
+ABSENT: Final = "There is no such payment."
 RENEWABLE: Final = frozenset({Status.EXPIRED, Status.FAILED, Status.PENDING})
+
+
+def known_to(outlets: Outlets, payment: Payment) -> Payment:
+    """The payment, for somebody limited to these outlets. Raises NotFound when it belongs to another outlet, the same
+    as for one that does not exist."""
+    if not reaches(outlets, payment.outlet):
+        raise NotFound(ABSENT)
+    return payment
 
 
 class Payments:
@@ -46,7 +56,7 @@ class Payments:
         if payment is None:
             payment = await self._db.read(lambda conn: payments.get(conn, payment_id))
         if payment is None:
-            raise NotFound("There is no such payment.")
+            raise NotFound(ABSENT)
         return payment
 
     async def check(self, payment_id: str) -> Payment:

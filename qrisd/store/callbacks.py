@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from qrisd.domain.callback import Callback, CallbackStatus, endpoint_of, origin_of
+from qrisd.domain.permissions import Outlets
 from qrisd.domain.times import from_text, from_text_or_none, to_text, to_text_or_none
 from qrisd.store.db import Connection
+from qrisd.store.rows import marks
 
 _SELECT: Final = (
     "SELECT c.id, c.event_id, c.payment_id, e.type, e.sequence, e.body, c.url, c.endpoint, c.origin, c.status, "
@@ -26,13 +28,14 @@ _ORIGINS: Final = """WITH RECURSIVE origins (name) AS (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which callbacks to list or replay; what is None does not matter. `since` is when the event happened, `before` an
-    event id."""
+    event id, `outlets` those the asker is limited to."""
 
     status: CallbackStatus | None = None
     endpoint: str | None = None
     payment_id: str | None = None
     since: datetime | None = None
     before: int | None = None
+    outlets: Outlets = None
 
 
 def add(conn: Connection, *, id: str, event_id: int, payment_id: str, url: str, now: datetime) -> None:
@@ -87,8 +90,11 @@ def find(conn: Connection, wanted: Filter, limit: int) -> list[Callback]:
     }
     used = {condition: value for condition, value in given.items() if value is not None}
     status = "1" if wanted.status is None else f"c.status = '{wanted.status}'"
-    conditions = " AND ".join([status, *used])
-    rows = conn.execute(f"{_SELECT} WHERE {conditions} ORDER BY {number} DESC LIMIT ?", (*used.values(), limit))
+    outlets = wanted.outlets or ()
+    limited = f"c.payment_id IN (SELECT id FROM payments WHERE outlet IN ({marks(outlets)}))"
+    conditions = " AND ".join([status, *used, *([] if wanted.outlets is None else [limited])])
+    values = (*used.values(), *outlets, limit)
+    rows = conn.execute(f"{_SELECT} WHERE {conditions} ORDER BY {number} DESC LIMIT ?", values)
     return [_callback(row) for row in rows]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from qrisd.domain.permissions import Outlets
 from qrisd.domain.times import to_text
 from qrisd.store.db import Connection
+from qrisd.store.rows import marks
 
 
 def add(conn: Connection, payment_id: str, sequence: int, event_type: str, body: str, now: datetime) -> int:
@@ -30,9 +32,13 @@ class Event:
     body: str
 
 
-def after(conn: Connection, event_id: int, limit: int) -> list[Event]:
-    """At most `limit` events behind this one, oldest first."""
-    rows = conn.execute("SELECT id, body FROM events WHERE id > ? ORDER BY id LIMIT ?", (event_id, limit))
+def after(conn: Connection, event_id: int, limit: int, outlets: Outlets = None) -> list[Event]:
+    """At most `limit` events behind this one, oldest first; of payments of `outlets` only, where there is a limit."""
+    of_outlets = f"AND payment_id IN (SELECT id FROM payments WHERE outlet IN ({marks(outlets or ())}))"
+    rows = conn.execute(
+        f"SELECT id, body FROM events WHERE id > ? {'' if outlets is None else of_outlets} ORDER BY id LIMIT ?",
+        (event_id, *(outlets or ()), limit),
+    )
     return [Event(row["id"], row["body"]) for row in rows]
 
 

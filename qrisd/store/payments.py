@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from qrisd.domain.errors import WrongState
 from qrisd.domain.payment import Oddity, Payment, Status
+from qrisd.domain.permissions import Outlets
 from qrisd.domain.times import from_text, from_text_or_none, to_text, to_text_or_none
 from qrisd.store.db import Connection
-from qrisd.store.rows import to_json
+from qrisd.store.rows import marks, to_json
 
 _COLUMNS: Final = (
     "id, order_id, amount, amount_due, currency, status, exception, amount_paid, amount_refunded, provider, "
@@ -81,12 +82,13 @@ def by_order_id(conn: Connection, order_id: str) -> Payment | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which payments to list; None leaves a field open. `created_from` is included, `created_before` is not.
-    `after` is the (created_at, id) of the last payment of the page before."""
+    `outlets` are those the asker is limited to, `after` the (created_at, id) of the last payment of the page before."""
 
     status: str | None = None
     order_id: str | None = None
     provider: str | None = None
     outlet: str | None = None
+    outlets: Outlets = None
     created_from: datetime | None = None
     created_before: datetime | None = None
     after: tuple[str, str] | None = None
@@ -111,6 +113,9 @@ def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
     ]
     clauses = [clause for clause, value in parts if value is not None]
     values = [value for _, value in parts if value is not None]
+    if wanted.outlets is not None:
+        clauses.append(f"outlet IN ({marks(wanted.outlets)})")
+        values.extend(wanted.outlets)
     if wanted.after is not None:
         clauses.append("(created_at, id) < (?, ?)")
         values.extend(wanted.after)

@@ -57,10 +57,13 @@ class Installation:
         ):
             yield self
 
-    def new_key(self, *scopes: str, name: str = "test") -> str:
-        """The secret of a new API key."""
+    def new_key(
+        self, *scopes: str, name: str = "test", outlets: frozenset[str] | None = None, user_id: str | None = None
+    ) -> str:
+        """The secret of a new API key, limited to these outlets and acting for this person where they are given."""
         with closing(connect(self.data_dir.database)) as conn:
-            return api_keys.create(conn, name, scopes, self.settings.environment, self.clock())[1]
+            environment, now = self.settings.environment, self.clock()
+            return api_keys.create(conn, name, scopes, environment, now, outlets=outlets, user_id=user_id)[1]
 
     async def create(self, order_id: str = "INV-1", amount: int = 15_000, **fields: Any) -> dict[str, Any]:
         """A new payment; fails the test unless it was made."""
@@ -96,6 +99,11 @@ class Installation:
         secret = self.data_dir.simulator_secret.read_text().strip().encode()
         headers = {"X-Timestamp": timestamp, "X-Signature": sign(secret, body, timestamp)}
         return await self.client.post(path, content=body, headers=headers)
+
+    def write(self, sql: str, *values: Any) -> None:
+        """Change the database from outside, as another process would."""
+        with closing(connect(self.data_dir.database)) as conn:
+            conn.execute(sql, values)
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What the database holds, read from outside."""

@@ -26,6 +26,7 @@ class LiveServer:
         self.log = data_dir.parent / "serve.log"
         self.url = ""
         self.key = ""
+        self.greeting = ""
         self._env = dict(env or {})
         self._port = port
         self.process: subprocess.Popen[str] | None = None
@@ -64,6 +65,7 @@ class LiveServer:
                 self.url = ready.group(1)
                 key = re.search(r"qrisd_(?:test|live)_[\w-]+", said)
                 self.key = key.group(0) if key else self.key
+                self.greeting = said
                 if self.key:
                     return
             if self.process is not None and self.process.poll() is not None:

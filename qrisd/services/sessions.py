@@ -1,0 +1,121 @@
+"""Sessions: begun at sign-in, known by a cookie's token, ended here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from uuid_utils.compat import uuid7
+
+from qrisd.domain.permissions import Role
+from qrisd.services.tokens import hashed, new_token
+from qrisd.store import sessions, users
+from qrisd.store.db import Connection, Database
+from qrisd.store.sessions import Session
+from qrisd.store.users import User
+
+TOUCH_EVERY: Final = timedelta(seconds=60)
+CODE_WITHIN: Final = timedelta(minutes=5)
+RECENT_FOR: Final = timedelta(minutes=10)
+MAX_BROWSER_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a session lives unused, and at all."""
+
+    idle: timedelta
+    whole: timedelta
+
+
+OFFICE: Final = Limits(idle=timedelta(minutes=30), whole=timedelta(hours=12))
+TILL: Final = Limits(idle=timedelta(hours=12), whole=timedelta(hours=16))  # a shift, with room before and after
+
+
+def limits_of(role: Role) -> Limits:
+    return TILL if role is Role.CASHIER else OFFICE
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Whose session a token is."""
+
+    session: Session
+    user: User
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether the password was typed within the last ten minutes."""
+        return now - self.session.stepped_up_at < RECENT_FOR
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a browser signs in from: its address, and what it calls itself."""
+
+    source: str
+    browser: str
+
+
+class Sessions:
+    """Looks sessions up for pages."""
+
+    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def find(self, token: str) -> SignedIn | None:
+        """Who holds this token, wholly signed in and within the limits of their role; notes that they were here."""
+        now = self._clock()
+        found = await self._db.read(lambda conn: live(conn, token, now))
+        if found is None or found.session.awaits_code:
+            return None
+        if now - found.session.last_seen_at >= TOUCH_EVERY:
+            await self._db.write(lambda conn: sessions.touch(conn, found.session.id, now))
+        return found
+
+    async def end(self, signed_in: SignedIn) -> None:
+        """Sign this browser out."""
+        now = self._clock()
+        await self._db.write(lambda conn: sessions.end(conn, signed_in.session.id, signed_in.user.id, now))
+
+
+def live(conn: Connection, token: str, now: datetime) -> SignedIn | None:
+    """The session of this token with its person, while both are good. `awaits_code` is for the caller to look at."""
+    session = sessions.by_token(conn, hashed(token))
+    user = users.get(conn, session.user_id) if session else None
+    if session is None or user is None or user.disabled_at is not None or not is_within_limits(session, user.role, now):
+        return None
+    return SignedIn(session, user)
+
+
+def is_within_limits(session: Session, role: Role, now: datetime) -> bool:
+    """Whether a session that has not been ended is still good."""
+    if session.awaits_code:
+        return now - session.created_at < CODE_WITHIN
+    limits = limits_of(role)
+    return now - session.last_seen_at < limits.idle and now - session.created_at < limits.whole
+
+
+def begin(conn: Connection, user: User, origin: Origin, now: datetime) -> tuple[Session, str]:
+    """A new session and its token. Where this person has a second factor the session is good for nothing before it."""
+    session = Session(
+        id=str(uuid7()),
+        user_id=user.id,
+        awaits_code=user.totp_secret is not None,
+        source=origin.source,
+        browser=origin.browser[:MAX_BROWSER_CHARACTERS],
+        created_at=now,
+        last_seen_at=now,
+        stepped_up_at=now,
+    )
+    token = new_token()
+    sessions.add(conn, session, hashed(token))
+    return session, token
+
+
+def renew(conn: Connection, session: Session, now: datetime) -> str | None:
+    """A new token for a session whose person has just proven who they are; None when it has ended meanwhile."""
+    token = new_token()
+    return token if sessions.renew(conn, session.id, hashed(token), now) else None

@@ -1,0 +1,1 @@
+"""Pages, for people: drawn here, without another host, in Bahasa Indonesia or English."""

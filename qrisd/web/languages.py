@@ -1,0 +1,51 @@
+"""Which language a page speaks, and its words. English is what the templates are written in; Indonesian is a catalogue,
+`locales/id.po`, read when the first page is drawn."""
+
+from __future__ import annotations
+
+import gettext
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Final, Literal
+
+from starlette.requests import Request
+
+Language = Literal["id", "en"]
+CATALOGUE: Final = Path(__file__).parent / "locales" / "id.po"
+COOKIE: Final = "language"
+PARAMETER: Final = "lang"
+
+
+def language_of(request: Request) -> Language:
+    """What the address asks for, else what was chosen before, else what the browser prefers; Indonesian otherwise."""
+    chosen = request.query_params.get(PARAMETER) or request.cookies.get(COOKIE)
+    if chosen in ("id", "en"):
+        return "en" if chosen == "en" else "id"
+    return "en" if _prefers_english(request.headers.get("accept-language", "")) else "id"
+
+
+def _prefers_english(accepted: str) -> bool:
+    """Of the two languages we speak, the one named first in Accept-Language, which browsers sort by preference."""
+    for part in accepted.lower().split(",")[:20]:
+        tag = part.partition(";")[0].strip().partition("-")[0]
+        if tag in ("id", "in", "ms", "jv", "su"):
+            return False
+        if tag == "en":
+            return True
+    return False
+
+
+@lru_cache(maxsize=2)
+def translations(language: Language) -> gettext.NullTranslations:
+    """The words of a language."""
+    if language == "en":
+        return gettext.NullTranslations()
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    compiled = BytesIO()
+    with CATALOGUE.open("rb") as file:
+        write_mo(compiled, read_po(file, locale="id"))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)

@@ -1,0 +1,132 @@
+"""Drawing a page: its template, its language, and the headers that let it load nothing but our own files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import jinja2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from qrisd.domain.errors import Forbidden, NotFound, QrisdError
+from qrisd.domain.money import rupiah
+from qrisd.web.languages import COOKIE, PARAMETER, Language, language_of, translations
+
+ROOM: Final = Path(__file__).parent
+FILES: Final = ROOM / "static" / "pages"
+MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
+}
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
+    "worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+FOR_A_WHILE: Final = "public, max-age=300"
+A_YEAR_S: Final = 31_536_000
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Pages:
+    """Draws templates. `is_secure`: we are reached over https, so that browsers may be told to insist on it; `root` is
+    the path of our address, "" mostly."""
+
+    def __init__(self, *, zone: ZoneInfo, is_secure: bool, root: str) -> None:
+        self._zone = zone
+        self._is_secure = is_secure
+        self.root = root
+        self._environments: dict[Language, jinja2.Environment] = {}
+
+    def draw(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
+        """The page as a response; `facts` are what its template shows."""
+        language = language_of(request)
+        facts = {"path": request.url.path, "language": language, "root": self.root, **facts}
+        text = self._environment(language).get_template(template).render(facts)
+        response = Response(text, status, self.headers, "text/html")
+        if request.query_params.get(PARAMETER) == language:
+            response.set_cookie(
+                COOKIE, language, max_age=A_YEAR_S, httponly=True, samesite="lax", secure=self._is_secure
+            )
+        return response
+
+    def page(self, handler: Handler) -> Handler:
+        """`handler`, with what it refuses shown as a page."""
+
+        async def shown(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except NotFound as error:
+                return self.draw(request, "refused.html", 404, kind="not_found", said=str(error))
+            except Forbidden as error:
+                return self.draw(request, "refused.html", 403, kind="forbidden", said=str(error))
+            except QrisdError as error:
+                return self.draw(request, "refused.html", 503, kind="later", said=str(error))
+
+        return shown
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every answer of a page and of its pictures carries, beside what the edge adds to all."""
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        # With "no-referrer" browsers would hide from us, too, that a form was sent by our own page.
+        headers["Referrer-Policy"] = "same-origin"
+        if self._is_secure:
+            headers["Strict-Transport-Security"] = f"max-age={A_YEAR_S}"
+        return headers
+
+    def _environment(self, language: Language) -> jinja2.Environment:
+        if language not in self._environments:
+            self._environments[language] = self._made(language)
+        return self._environments[language]
+
+    def _made(self, language: Language) -> jinja2.Environment:
+        made = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(ROOM / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+        made.filters["rupiah"] = rupiah
+        made.filters["moment"] = lambda moment: self._moment(moment, language)
+        made.globals["file"] = lambda name: f"{self.root}/static/{name}?v={version(name)}"
+        return made
+
+    def _moment(self, moment: datetime, language: Language) -> str:
+        """A moment as people of the shop's place write it: "15 Januari 2026 10.15 WIB"."""
+        from babel.dates import format_datetime
+
+        pattern = "d MMMM y HH.mm" if language == "id" else "d MMMM y HH:mm"
+        local = moment.astimezone(self._zone)
+        return f"{format_datetime(local, pattern, locale=language)} {local.tzname()}"
+
+
+@lru_cache(maxsize=64)
+def version(name: str) -> str:
+    """A file's address changes with its content."""
+    return hashlib.sha256((FILES / name).read_bytes()).hexdigest()[:12]
+
+
+async def file(request: Request) -> Response:
+    """A file of the pages. Raises NotFound for any name that is not exactly one of them."""
+    name = request.path_params["file"]
+    path = FILES / name
+    if "/" in name or name.startswith(".") or path.suffix not in MEDIA_TYPES or not path.is_file():
+        raise NotFound("The pages have no such file.")
+    caching = FOR_EVER if "v" in request.query_params else FOR_A_WHILE
+    content = await run_in_threadpool(path.read_bytes)
+    return Response(content, headers={"Cache-Control": caching}, media_type=MEDIA_TYPES[path.suffix])

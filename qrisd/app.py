@@ -240,7 +240,7 @@ def _scheduler(on: _Ground, services: _Services) -> Scheduler:
         [
             Job("health", 1.0, on.health.tick),
             Job("watch", watch.EVERY_S, services.watch.run),
-            Job("callbacks", OUTBOX_PAUSE_S, on.outbox.run),
+            Job("callbacks", OUTBOX_PAUSE_S, on.outbox.run, longest_s=10.0),
             Job("changes", KEYS_FRESH_S, _notice_changes(on.db, services.keyring, on.recent, on.live)),
             Job("log", 1.0, _flush_log),
             Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(on.db, on.clock).run),

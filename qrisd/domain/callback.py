@@ -20,6 +20,8 @@ PAUSES_S: Final = (0, 5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400)
 JITTER: Final = 0.1
 LONGEST_ASKED_PAUSE_S: Final = 86_400.0
 SWITCHED_OFF_AFTER: Final = timedelta(days=5)
+# Longer than any pause between two tries: nothing was tried meanwhile, so nothing is known of the time between.
+LONGEST_SILENCE: Final = timedelta(days=2)
 GONE: Final = 410
 # Our API keys and signing secrets, signatures, bearer tokens, and what is called a secret in JSON or a form.
 _SECRET: Final = re.compile(
@@ -93,11 +95,13 @@ class Try:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A receiver: a callback URL without its query. `failing_since` is when it began to fail every time; `off_since` is
+    """A receiver: a callback URL without its query. `failing_since` is when it began to fail every time, and
+    `last_failed_at` when it did so last; `off_since` is
     set while it is switched off, with the `reason`."""
 
     url: str
     failing_since: datetime | None = None
+    last_failed_at: datetime | None = None
     off_since: datetime | None = None
     reason: str | None = None
 
@@ -142,11 +146,12 @@ def endpoint_after(endpoint: Endpoint, tried: Try) -> Endpoint:
         return Endpoint(url=endpoint.url)
     if tried.says_gone:
         return replace(endpoint, off_since=tried.at, reason="it answered 410 Gone")
-    since = endpoint.failing_since or tried.at
+    idle = endpoint.last_failed_at is None or tried.at - endpoint.last_failed_at > LONGEST_SILENCE
+    since = tried.at if idle or endpoint.failing_since is None else endpoint.failing_since
     if tried.at - since < SWITCHED_OFF_AFTER:
-        return replace(endpoint, failing_since=since)
+        return replace(endpoint, failing_since=since, last_failed_at=tried.at)
     reason = f"every try has failed for {SWITCHED_OFF_AFTER.days} days; last: {tried.failure}"
-    return replace(endpoint, failing_since=since, off_since=tried.at, reason=reason)
+    return replace(endpoint, failing_since=since, last_failed_at=tried.at, off_since=tried.at, reason=reason)
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:

@@ -18,11 +18,13 @@ MAX_BACKOFF_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`run` is awaited every `every_s` seconds after it last ended; it never overlaps itself."""
+    """`run` is awaited every `every_s` seconds after it last ended; it never overlaps itself. While it fails it is
+    tried less and less often, but at least every `longest_s`."""
 
     name: str
     every_s: float
     run: Callable[[], Awaitable[None]]
+    longest_s: float = MAX_BACKOFF_S
 
 
 @dataclass(slots=True)
@@ -79,6 +81,6 @@ class Scheduler:
 
     def _pause_s(self, job: Job) -> float:
         failures = self.records[job.name].failures_in_a_row
-        longest = max(MAX_BACKOFF_S, job.every_s)
+        longest = max(job.longest_s, job.every_s)
         pause_s = min(job.every_s * 2**failures, longest) if failures < 20 else longest
         return pause_s * random.uniform(1.0, 1.1) if failures else pause_s

@@ -14,6 +14,7 @@ from qrisd.callback_secrets import CallbackSecrets
 from qrisd.domain.callback import (
     Callback,
     CallbackStatus,
+    Endpoint,
     Try,
     after_try,
     endpoint_after,
@@ -64,13 +65,16 @@ class Delivery:
         """Try a callback now and store how it went, as soon as the database takes it: until then it is not tried
         again, unless the process ends."""
         tried = await self.send(callback.id, callback.url, callback.body)
-        present = await self._stored(callback.id, tried)
+        present, off = await self._stored(callback.id, tried)
         self._count(present, tried)
+        if off is not None:
+            log.error("callback endpoint switched off", endpoint=off.url, why=off.reason)
         if present.status is CallbackStatus.DEAD:
             log.error("callback given up", callback=callback.id, payment=callback.payment_id, why=present.reason)
         return tried
 
-    async def _stored(self, callback_id: str, tried: Try) -> Callback:
+    async def _stored(self, callback_id: str, tried: Try) -> tuple[Callback, Endpoint | None]:
+        """The callback as it stands after the try, and its endpoint if that was just switched off."""
         luck, is_late = self._luck(), False
         while True:
             try:
@@ -103,23 +107,24 @@ class Delivery:
             retry_after_s=retry_after_s(outcome.retry_after, now),
         )
 
-    def _record(self, conn: Connection, callback_id: str, tried: Try, luck: float) -> Callback:
+    def _record(self, conn: Connection, callback_id: str, tried: Try, luck: float) -> tuple[Callback, Endpoint | None]:
         callback = callbacks.get(conn, callback_id)
         assert callback is not None, "callbacks are never deleted"
         after = after_try(callback, tried, luck)
         callback_tries.add(conn, callback_id, tried)
         callbacks.save(conn, after)
-        self._record_endpoint(conn, callback.endpoint, tried)
+        off = self._record_endpoint(conn, callback.endpoint, tried)
         present = callbacks.get(conn, callback_id)
         assert present is not None
-        return present
+        return present, off
 
-    def _record_endpoint(self, conn: Connection, url: str, tried: Try) -> None:
+    def _record_endpoint(self, conn: Connection, url: str, tried: Try) -> Endpoint | None:
         before = callback_endpoints.get(conn, url)
         after = endpoint_after(before, tried)
         if after == before:
-            return
+            return None
         callback_endpoints.save(conn, after)
-        if after.off_since is not None:
-            given_up = callbacks.bury(conn, url, f"its endpoint is switched off: {after.reason}")
-            log.error("callback endpoint switched off", endpoint=url, why=after.reason, given_up=given_up)
+        if after.off_since is None:
+            return None
+        callbacks.bury(conn, url, f"its endpoint is switched off: {after.reason}")
+        return after

@@ -33,10 +33,12 @@ def save(conn: Connection, endpoint: Endpoint) -> None:
         conn.execute("DELETE FROM callback_endpoints WHERE url = ?", (endpoint.url,))
         return
     conn.execute(
-        "INSERT OR REPLACE INTO callback_endpoints (url, failing_since, off_since, reason) VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO callback_endpoints (url, failing_since, last_failed_at, off_since, reason) "
+        "VALUES (?, ?, ?, ?, ?)",
         (
             endpoint.url,
             to_text_or_none(endpoint.failing_since),
+            to_text_or_none(endpoint.last_failed_at),
             to_text_or_none(endpoint.off_since),
             endpoint.reason,
         ),
@@ -46,5 +48,6 @@ def save(conn: Connection, endpoint: Endpoint) -> None:
 def _endpoint(row: Any) -> Endpoint:
     facts = dict(row)
     facts["failing_since"] = from_text_or_none(facts["failing_since"])
+    facts["last_failed_at"] = from_text_or_none(facts["last_failed_at"])
     facts["off_since"] = from_text_or_none(facts["off_since"])
     return Endpoint(**facts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from qrisd.domain.callback import Callback, CallbackStatus, endpoint_of, origin_of
+from qrisd.domain.callback import LONGEST_SILENCE, Callback, CallbackStatus, endpoint_of, origin_of
 from qrisd.domain.permissions import Outlets
 from qrisd.domain.times import from_text, from_text_or_none, to_text, to_text_or_none
 from qrisd.store.db import Connection
@@ -68,12 +68,14 @@ def get(conn: Connection, callback_id: str) -> Callback | None:
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[Callback]:
-    """The callbacks that are to be tried by now: for every server at most `limit`, the longest waiting first."""
+    """The callbacks that are to be tried by now: for every server at most `limit`, the longest waiting first. One that
+    waits for a day beyond every pause waits because the clock was wrong, and is due too."""
     rows = conn.execute(
         f"{_ORIGINS} {_SELECT} WHERE c.id IN (SELECT d.id FROM origins JOIN callbacks d ON d.id IN ("
-        "SELECT id FROM callbacks WHERE status = 'WAITING' AND origin = name AND next_try_at <= ? "
-        "ORDER BY next_try_at, event_id LIMIT ?)) ORDER BY c.next_try_at, c.event_id",
-        (to_text(now), limit),
+        "SELECT id FROM callbacks WHERE status = 'WAITING' AND origin = name "
+        "AND (next_try_at <= ? OR next_try_at > ?) ORDER BY next_try_at, event_id LIMIT ?)) "
+        "ORDER BY c.next_try_at, c.event_id",
+        (to_text(now), to_text(now + LONGEST_SILENCE), limit),
     )
     return [_callback(row) for row in rows]
 

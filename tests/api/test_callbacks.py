@@ -62,7 +62,7 @@ def change(shop: Installation, statement: str, *values: Any) -> None:
 
 
 def switch_off(shop: Installation, url: str) -> None:
-    change(shop, "INSERT INTO callback_endpoints VALUES (?, NULL, '2026-01-15T03:00:00.000Z', 'it is gone')", url)
+    change(shop, "INSERT INTO callback_endpoints VALUES (?, NULL, NULL, '2026-01-15T03:00:00.000Z', 'it is gone')", url)
 
 
 async def listed(shop: Installation, **query: Any) -> list[dict[str, Any]]:

@@ -235,7 +235,7 @@ def test_nothing_grave_stands_in_the_way_of_anybody(browser: Browser, running: S
             context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
             page = context.new_page()
             open_checkout(page, running, payment)
-            assert stage(page) == state
+            expect_stage(page, state)
             assert violations(page) == []
             too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
             assert not too_wide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from qrisd.callback_secrets import CallbackSecrets
 from qrisd.domain.callback import PAUSES_S
+from qrisd.store.db import connect
 from tests.fakes.receiver import FakeReceiver
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
@@ -51,6 +54,11 @@ class Stage:
     def is_tried(self, times: int) -> bool:
         """True once the first callback has been tried so often."""
         return bool(self.rows()[0]["tries"] == times)
+
+    def is_told(self, order_id: str) -> bool:
+        """True once the first event of an order has been tried, or given up."""
+        sql = "SELECT c.tries, c.status FROM callbacks c JOIN payments p ON p.id = c.payment_id WHERE p.order_id = ?"
+        return any(row["tries"] or row["status"] == "DEAD" for row in self.shop.rows(sql, order_id))
 
     async def let_pass(self, seconds: float) -> None:
         """Move the clock; the outbox looks at it again within half a second."""
@@ -161,12 +169,48 @@ async def test_a_receiver_that_has_failed_for_days_is_switched_off(stage: Stage)
     stage.receiver.script.next("callback", times=99, reply=Reply(500))
     for day in range(6):
         await stage.order(f"INV-{day}")
-        await stage.tried(day + 1)
+        await stage.until(partial(stage.is_told, f"INV-{day}"))
         await stage.let_pass(86_400)
-        await stage.until(lambda: all(row["tries"] or row["status"] == "DEAD" for row in stage.rows()))
     await stage.until(lambda: {row["status"] for row in stage.rows()} == {"DEAD"})
     (endpoint,) = stage.shop.rows("SELECT reason FROM callback_endpoints")
     assert endpoint["reason"] == "every try has failed for 5 days; last: answered HTTP 500"
+
+
+async def test_a_receiver_that_failed_weeks_ago_has_all_its_tries_again(stage: Stage) -> None:
+    stage.receiver.script.next("callback", times=99, reply=Reply(500))
+    await stage.order("INV-1")
+    await stage.tried(1)
+    with closing(connect(stage.shop.data_dir.database)) as conn:
+        conn.execute("UPDATE callbacks SET status = 'DEAD', next_try_at = NULL")
+    await stage.let_pass(21 * 86_400)
+    await stage.order("INV-2")
+    await stage.until(lambda: stage.rows()[-1]["tries"] == 1)
+    assert stage.rows()[-1]["status"] == "WAITING"
+
+
+async def test_after_the_clock_was_far_ahead_nothing_waits_for_that_day(stage: Stage) -> None:
+    stage.receiver.script.next("callback", reply=Reply(500))
+    await stage.let_pass(30 * 86_400)
+    await stage.order()
+    await stage.tried(1)
+    await stage.let_pass(-30 * 86_400)
+    await stage.receiver.wait_for(2)
+
+
+async def test_a_secret_made_between_two_tries_signs_the_second(tmp_path: Path, receiver: FakeReceiver) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    receiver.script.next("callback", reply=Reply(500))
+    async with Installation(tmp_path / "data", clock, {"callbacks": {"allow_loopback": True}}).running() as shop:
+        secrets = CallbackSecrets(shop.data_dir.callback_secrets, (), clock)
+        receiver.secret = secrets.live()[0]
+        await shop.create(callback_url=receiver.url)
+        await receiver.wait_for(1)
+        receiver.secret, _ = secrets.rotate()
+        await asyncio.sleep(0.1)
+        clock.advance(6)
+        first, second = await receiver.wait_for(2)
+    assert (first.is_genuine, second.is_genuine) == (True, True)
+    assert len(second.headers["webhook-signature"].split()) == 2
 
 
 async def test_what_waited_when_the_process_ended_is_sent_after_the_start(

@@ -31,10 +31,11 @@ CREATE INDEX callback_tries_by_callback ON callback_tries (callback_id, id);
 
 -- Only receivers in trouble have a row: failing, or switched off.
 CREATE TABLE callback_endpoints (
-    url           TEXT PRIMARY KEY,
-    failing_since TEXT,
-    off_since     TEXT,
-    reason        TEXT
+    url            TEXT PRIMARY KEY,
+    failing_since  TEXT,
+    last_failed_at TEXT,
+    off_since      TEXT,
+    reason         TEXT
 ) STRICT;
 
 -- What happened before callbacks were sent is old news: nobody is told now, but it can be replayed.

@@ -120,7 +120,9 @@ def test_callbacks_that_were_given_up_and_receivers_that_are_off_are_seen(shop: 
             "10, NULL, 'answered HTTP 500', ?, NULL)",
             (now,),
         )
-        conn.execute("INSERT INTO callback_endpoints VALUES ('https://b.id/', NULL, NULL, ?, 'it answered 410 Gone')", (now,))
+        conn.execute(
+            "INSERT INTO callback_endpoints VALUES ('https://b.id/', NULL, NULL, ?, 'it answered 410 Gone')", (now,)
+        )
         conn.commit()
     result = doctor(shop.root)
     assert result.exit_code == 2

@@ -1,7 +1,7 @@
 """The one door through which a payment changes.
 
 Whoever learns something about an attempt brings it here as an `Observation`; what it changes is written in one
-transaction: payment, attempt, log row and outgoing events. Repeats change nothing.
+transaction: payment, attempt, log row, ledger entries and outgoing events. Repeats change nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime
 import structlog
 from uuid_utils.compat import uuid7
 
+from qrisd.domain.ledger import Entry, of_arrival, of_return
 from qrisd.domain.payment import MONEY, Attempt, Change, Observation, Payment, Source, apply, contradiction
 from qrisd.domain.qr_check import qr_problem
 from qrisd.domain.watching import next_check_at
@@ -20,7 +21,7 @@ from qrisd.providers.base import Provider
 from qrisd.schemas import event_body
 from qrisd.services.live import Live
 from qrisd.services.recent import Recent
-from qrisd.store import attempts, callbacks, events, payment_logs, payments, webhook_events
+from qrisd.store import attempts, callbacks, events, ledger, payment_logs, payments, webhook_events
 from qrisd.store.db import Connection
 
 log = structlog.get_logger()
@@ -132,7 +133,7 @@ class Decision:
         )
 
     def store(self, conn: Connection) -> Recorded:
-        """Write payment, attempt, log row and events."""
+        """Write payment, attempt, log row, ledger entries and events."""
         change = self.outcome.change
         if self.outcome.payment.version != self.payment.version:
             payments.save(conn, self.outcome.payment, was=self.payment.status)
@@ -140,11 +141,17 @@ class Decision:
             attempts.save(conn, self.outcome.attempt, self.now)
         if change is not None:
             payment_logs.add(conn, self.payment.id, change.log, change.log_payload, self.now)
+            ledger.add(conn, self._entries(), self.now)
             for offset, (event_type, body) in enumerate(zip(change.events, self.bodies, strict=True), 1):
                 sequence = self.payment.sequence + offset
                 event_id = events.add(conn, self.payment.id, sequence, event_type, body, self.now)
                 self._call_back(conn, event_id)
         return self.outcome
+
+    def _entries(self) -> tuple[Entry, ...]:
+        after, attempt = self.outcome.payment, self.outcome.attempt
+        arrived = of_arrival(self.payment, self.attempt, after, attempt, self.now)
+        return arrived + of_return(self.attempt, after, attempt, self.now)
 
     def _call_back(self, conn: Connection, event_id: int) -> None:
         if self.payment.callback_url is not None:

@@ -105,6 +105,28 @@ RULES: Final = (
            (SELECT coalesce(sum(a.amount_refunded), 0) FROM attempts a WHERE a.payment_id = p.id)""",
     ),
     Rule(
+        "ledger_paid",
+        "A payment has one entry of its sale in the ledger exactly when it counts as paid.",
+        f"""SELECT p.id FROM payments p WHERE (p.status IN {_MONEY}) !=
+            (SELECT count(*) FROM ledger_entries l WHERE l.payment_id = p.id AND l.kind = 'paid')""",
+    ),
+    Rule(
+        "ledger_arrived",
+        "What the ledger says came in for a payment is its amount_paid.",
+        """SELECT p.id FROM payments p WHERE p.amount_paid !=
+           (SELECT coalesce(sum(l.amount), 0) FROM ledger_entries l WHERE l.payment_id = p.id
+            AND l.kind IN ('paid', 'underpaid', 'overpaid') AND l.debit_account != 'unapplied')""",
+    ),
+    Rule(
+        "ledger_accounts",
+        "No account of the ledger is below zero, but for what providers owe, bank and cash.",
+        """SELECT account FROM (
+             SELECT debit_account AS account, amount FROM ledger_entries
+             UNION ALL SELECT credit_account, -amount FROM ledger_entries)
+           WHERE account NOT GLOB 'receivable:*' AND account NOT IN ('bank', 'cash') GROUP BY account
+           HAVING iif(account IN ('refunds', 'fees'), sum(amount), -sum(amount)) < 0""",
+    ),
+    Rule(
         "attempts",
         "A payment's attempts are numbered 1 to its present one.",
         """SELECT p.id FROM payments p LEFT JOIN attempts a ON a.payment_id = p.id GROUP BY p.id

@@ -16,6 +16,8 @@ from tests.fakes.server import Reply
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
 
+ENTRY = "INSERT INTO ledger_entries (kind, debit_account, credit_account, amount, payment_id, happened_at, created_at)"
+
 # What a hand in the database could do, and the rule that must notice. Payment 1 is paid, 2 is open, 3 was paid after it
 # had expired, 4 was paid too little, 5 waits for its first answer, 6 has a callback that was tried once.
 BREAKS = [
@@ -37,6 +39,9 @@ BREAKS = [
     ("refunds", "UPDATE payments SET amount_refunded = 100 WHERE order_id = 'INV-1'"),
     ("refunds", "UPDATE payments SET status = 'REFUNDED', amount_refunded = 100 WHERE order_id = 'INV-1'"),
     ("refunds", "UPDATE payments SET status = 'PARTIALLY_REFUNDED' WHERE order_id = 'INV-1'"),
+    ("ledger_paid", f"{ENTRY} SELECT 'paid', 'receivable:x', 'sales', 1, id, '', '' FROM payments LIMIT 1 OFFSET 1"),
+    ("ledger_arrived", f"{ENTRY} SELECT 'overpaid', 'receivable:x', 'overpaid', 1, id, '', '' FROM payments LIMIT 1"),
+    ("ledger_accounts", f"{ENTRY} VALUES ('adjusted', 'sales', 'bank', 1000000, NULL, '', '')"),
     ("attempts", "UPDATE payments SET attempt = 2 WHERE order_id = 'INV-1'"),
     ("attempts", "DELETE FROM attempts WHERE payment_id = (SELECT id FROM payments WHERE order_id = 'INV-2')"),
     ("attempts", "UPDATE attempts SET number = 2"),

@@ -19,6 +19,7 @@ from qrisd.api.auth import Auth
 from qrisd.api.callbacks import CallbacksApi
 from qrisd.api.events import EventsApi
 from qrisd.api.health import HealthApi
+from qrisd.api.ledger import LedgerApi
 from qrisd.api.middleware import Edge
 from qrisd.api.payments import PaymentsApi
 from qrisd.api.problems import HANDLERS
@@ -56,6 +57,7 @@ from qrisd.services.recent import Recent
 from qrisd.services.second_factor import SecondFactor
 from qrisd.services.sessions import Sessions
 from qrisd.services.sign_in import SignIn
+from qrisd.services.till_mark import TillMarks
 from qrisd.services.watching import Watcher
 from qrisd.services.webhooks import Webhooks
 from qrisd.store.db import Database
@@ -109,6 +111,7 @@ class _Services:
     creating: Creating
     payments: Payments
     webhooks: Webhooks
+    till_marks: TillMarks
     keyring: Keyring
     hashing: Hashing
     second_factor: SecondFactor
@@ -217,7 +220,15 @@ def _services(on: _Ground) -> _Services:
         clock=clock,
         has_room=on.health.has_room,
     )
-    payments = Payments(db=db, providers=providers, charging=charging, watcher=watcher, calls=calls, recent=on.recent)
+    payments = Payments(
+        db=db,
+        providers=providers,
+        charging=charging,
+        watcher=watcher,
+        calls=calls,
+        recent=on.recent,
+        clock=clock,
+    )
     aliases = {GENERIC_WEBHOOK: "simulator"} if "simulator" in providers else {}
     webhooks = Webhooks(
         db=db, providers=providers, aliases=aliases, door=door, recent=on.recent, watcher=watcher, clock=clock
@@ -228,6 +239,7 @@ def _services(on: _Ground) -> _Services:
         creating=creating,
         payments=payments,
         webhooks=webhooks,
+        till_marks=TillMarks(secret_key_of(on.settings)),
         keyring=Keyring(db, on.settings.environment),
         hashing=Hashing(),
         second_factor=SecondFactor(Sealer(secret_key_of(on.settings))),
@@ -270,6 +282,7 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
             wake=on.outbox.wake,
             clock=on.clock,
         ),
+        ledger=LedgerApi(on.db, services.payments),
         providers=ProvidersApi(on.providers, {name: one.type or name for name, one in on.chosen.items()}, on.circuits),
         webhooks=WebhooksApi(services.webhooks, on.providers, on.clock, on.metrics.webhook),
         health=HealthApi(on.health, scheduler, on.circuits, on.metrics, on.db),
@@ -286,7 +299,14 @@ def _web(on: _Ground, services: _Services) -> Web:
     sign_in = SignIn(db=on.db, hashing=hashing, second_factor=factor, clock=on.clock)
     return Web(
         pages=pages,
-        checkout=Checkout(pages=pages, payments=services.payments, live=on.live, clock=on.clock, address=address),
+        checkout=Checkout(
+            pages=pages,
+            payments=services.payments,
+            marks=services.till_marks,
+            live=on.live,
+            clock=on.clock,
+            address=address,
+        ),
         guard=guard,
         sign_in=SignInPages(pages=pages, guard=guard, sign_in=sign_in),
         setup=SetupPages(pages=pages, guard=guard, db=on.db, hashing=hashing, clock=on.clock),

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, to_json
 
 from qrisd.domain.callback import Callback, CallbackStatus, Endpoint, Try, endpoint_of
+from qrisd.domain.ledger import Entry
 from qrisd.domain.payment import Payment
 from qrisd.domain.times import from_rfc3339, to_text, to_text_or_none
 
@@ -200,6 +201,21 @@ def try_resource(tried: Try) -> dict[str, Any]:
         "address": tried.address,
         "answer": tried.answer,
         "error": tried.error,
+    }
+
+
+def entry_resource(entry: Entry) -> dict[str, Any]:
+    """An entry of the ledger as the API shows it."""
+    return {
+        "kind": entry.kind.value,
+        "debit": entry.debit,
+        "credit": entry.credit,
+        "amount": entry.amount,
+        "payment_id": entry.payment_id,
+        "refund_id": entry.refund_id,
+        "settlement_id": entry.settlement_id,
+        "reason": entry.reason,
+        "happened_at": to_text(entry.happened_at),
     }
 
 

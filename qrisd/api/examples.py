@@ -67,6 +67,25 @@ EVENTS: Final = {
     ],
     "next_after": 17,
 }
+ACCOUNTS: Final = {
+    "data": [{"account": "receivable:simulator", "balance": 15_000}, {"account": "sales", "balance": 15_000}]
+}
+LEDGER_ENTRIES: Final = {
+    "data": [
+        {
+            "kind": "paid",
+            "debit": "receivable:simulator",
+            "credit": "sales",
+            "amount": 15_000,
+            "payment_id": PAYMENT_ID,
+            "refund_id": None,
+            "settlement_id": None,
+            "reason": None,
+            "happened_at": "2026-01-15T03:03:21.000Z",
+        }
+    ]
+}
+
 CALLBACK_ID: Final = "msg_019bc9a4900a7f5e8c6d4b3a29180716"
 CALLBACK: Final = {
     "id": CALLBACK_ID,

@@ -11,6 +11,7 @@ from qrisd.api.auth import Auth, Endpoint, Handler
 from qrisd.api.callbacks import CallbacksApi
 from qrisd.api.events import EventsApi
 from qrisd.api.health import HealthApi
+from qrisd.api.ledger import LedgerApi
 from qrisd.api.payments import PaymentsApi
 from qrisd.api.providers import ProvidersApi
 from qrisd.api.streams import StreamsApi
@@ -27,6 +28,7 @@ class Api:
     streams: StreamsApi
     events: EventsApi
     callbacks: CallbacksApi
+    ledger: LedgerApi
     providers: ProvidersApi
     webhooks: WebhooksApi
     health: HealthApi
@@ -57,6 +59,8 @@ def routes(api: Api) -> list[Route]:
         keyed("POST", "/payments/{id}/cancel", payments.cancel),
         keyed("POST", "/payments/{id}/renew", payments.renew),
         keyed("POST", "/payments/{id}/confirm", payments.confirm),
+        keyed("GET", "/payments/{id}/ledger", api.ledger.of_payment),
+        keyed("GET", "/ledger", api.ledger.balances),
         keyed("GET", "/events", api.events.find),
         keyed("GET", "/callbacks", api.callbacks.find),
         keyed("POST", "/callbacks/replay", api.callbacks.replay_all),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from qrisd.domain.callback import CallbackStatus
+from qrisd.domain.ledger import Kind
 from qrisd.domain.payment import Oddity, Status
 from qrisd.providers.simulator import SimulatorBody
 from qrisd.schemas import Customer
@@ -117,6 +118,39 @@ class Callback(Shape):
     reason: str | None = Field(description="Why the last try failed, or why it was given up.")
     created_at: Moment
     delivered_at: Moment | None
+
+
+class Account(Shape):
+    """One account of the ledger."""
+
+    account: str = Field(description="Its name, such as `sales` or `receivable:midtrans`.")
+    balance: int = Field(description="Whole rupiah, on the side on which the account grows.")
+
+
+class Accounts(Shape):
+    """Every account that was ever used."""
+
+    data: list[Account]
+
+
+class LedgerEntry(Shape):
+    """One transfer between two accounts."""
+
+    kind: Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Kind]})]
+    debit: str
+    credit: str
+    amount: int = Field(ge=1, description="Whole rupiah.")
+    payment_id: str | None
+    refund_id: str | None
+    settlement_id: int | None
+    reason: str | None
+    happened_at: Moment
+
+
+class LedgerEntries(Shape):
+    """Entries of the ledger, oldest first."""
+
+    data: list[LedgerEntry]
 
 
 class CallbackPage(Shape):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qrisd import __version__
-from qrisd.cli import backup, callbacks, doctor, keys, qr, serve, simulate_pay, users, verify
+from qrisd.cli import backup, callbacks, doctor, keys, ledger, qr, serve, simulate_pay, users, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +24,7 @@ app.command("restore")(backup.restore)
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(qr.app, name="qr")
 
 

@@ -15,6 +15,7 @@ from qrisd.domain.errors import FieldError, Invalid, NotFound, Unauthorized
 from qrisd.domain.permissions import Outlets, common, permissions_of, reaches
 from qrisd.store import api_keys, users
 from qrisd.store.api_keys import ApiKey
+from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, Database
 
 EVERYTHING: Final = "*"
@@ -23,21 +24,25 @@ SCOPES: Final = (
     "payments:write",
     "payments:confirm",
     "events:read",
+    "ledger:read",
     "callbacks:read",
     "callbacks:write",
     "providers:read",
+    "exports:read",
+    "audit:read",
 )
 MAX_REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling: an API key, what it may do, and the outlets it is limited to."""
+    """Who is calling: an API key, what it may do, the outlets it is limited to, and the person it acts for."""
 
     id: str
     name: str
     scopes: frozenset[str]
     outlets: Outlets = None
+    user_id: str | None = None
 
     def may(self, scope: str) -> bool:
         return EVERYTHING in self.scopes or scope in self.scopes
@@ -45,6 +50,12 @@ class Caller:
     def reaches(self, outlet: str) -> bool:
         """Whether this key may know of what belongs to this outlet."""
         return reaches(self.outlets, outlet)
+
+    def acting(self, source: str) -> Actor:
+        """Who does what this key asks for, as the audit log names them: its person, or the machine's key itself.
+        `source` is the address the request comes from."""
+        key = f"api_key:{self.id}"
+        return Actor(key, source) if self.user_id is None else Actor(self.user_id, f"{source} {key}")
 
 
 def create(
@@ -128,4 +139,4 @@ def _caller(conn: Connection, secret_hash: str) -> Caller | None:
         return Caller(key.id, key.name, frozenset(key.scopes), key.outlets)
     may = permissions_of(user.role)
     scopes = may if EVERYTHING in key.scopes else may.intersection(key.scopes)
-    return Caller(key.id, key.name, scopes, common(key.outlets, user.outlets))
+    return Caller(key.id, key.name, scopes, common(key.outlets, user.outlets), user.id)

@@ -66,8 +66,15 @@ class AccountPages:
 
     async def end_session(self, request: Request, person: Person) -> Response:
         await read_form(request)
-        session_id, now = request.path_params["id"], self._clock()
-        if not await self._db.write(lambda conn: sessions.end(conn, session_id, person.id, now)):
+        session_id, by, now = request.path_params["id"], _actor(request, person), self._clock()
+
+        def end(conn: Connection) -> bool:
+            ended = sessions.end(conn, session_id, person.id, now)
+            if ended:
+                audit_log.add(conn, by, "session.ended", now, what=session_id)
+            return ended
+
+        if not await self._db.write(end):
             raise NotFound("There is no such session.")
         return self._guard.redirect("/me?done=session")
 

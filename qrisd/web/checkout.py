@@ -21,6 +21,7 @@ from qrisd.domain.errors import Forbidden, NotFound, ProviderError, WrongState
 from qrisd.domain.payment import Payment
 from qrisd.services.live import Live
 from qrisd.services.payments import Payments
+from qrisd.services.till_mark import TillMarks
 from qrisd.web.checkout_view import View, side_modules, view
 from qrisd.web.origin import is_same_origin
 from qrisd.web.pages import Pages
@@ -37,10 +38,18 @@ class Checkout:
     """The handlers. `address` is how we name ourselves, without a final slash."""
 
     def __init__(
-        self, *, pages: Pages, payments: Payments, live: Live, clock: Callable[[], datetime], address: str
+        self,
+        *,
+        pages: Pages,
+        payments: Payments,
+        marks: TillMarks,
+        live: Live,
+        clock: Callable[[], datetime],
+        address: str,
     ) -> None:
         self._pages = pages
         self._payments = payments
+        self._marks = marks
         self._live = live
         self._clock = clock
         self._address = address
@@ -113,7 +122,8 @@ class Checkout:
         return shown, shown.qris_payload
 
     def _view(self, payment: Payment) -> View:
-        return view(payment, self._clock())
+        now = self._clock()
+        return view(payment, now, self._marks.at(payment.outlet, now))
 
     def _brief(self, shown: View) -> bytes:
         return to_json({"tag": shown.tag, "until": _ms(shown.expires_at), "now": _ms(self._clock())})

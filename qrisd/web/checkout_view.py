@@ -13,6 +13,7 @@ from typing import Final
 from qrisd import qr_image
 from qrisd.domain import qris
 from qrisd.domain.payment import MONEY, OPEN, Oddity, Payment, Status
+from qrisd.domain.till_mark import Mark, is_shown
 
 # The QR is drawn in whole pixels a module, as wide as the narrowest phones allow. Codes of real acquirers have up to
 # 81 modules a side, so that four pixels each always fit there.
@@ -68,6 +69,7 @@ class View:
     reference: str | None
     qris_payload: str | None
     attempt: int
+    mark: Mark | None
 
     @property
     def tag(self) -> str:
@@ -104,8 +106,9 @@ class View:
         return self.qr_scale * side_modules(self.qris_payload or "")
 
 
-def view(payment: Payment, now: datetime) -> View:
-    """The payment as its payer may see it at `now`. The QR is left out unless it can be paid."""
+def view(payment: Payment, now: datetime, mark: Mark | None = None) -> View:
+    """The payment as its payer may see it at `now`. The QR is left out unless it can be paid, and `mark`, the outlet's
+    pair of the minute, unless it was paid a moment ago."""
     stage = stage_of(payment, now)
     return View(
         stage=stage,
@@ -122,6 +125,7 @@ def view(payment: Payment, now: datetime) -> View:
         reference=payment.provider_ref_no,
         qris_payload=payment.qris_payload if stage is Stage.WAITING else None,
         attempt=payment.attempt,
+        mark=mark if stage is Stage.PAID and payment.paid_at and is_shown(payment.paid_at, now) else None,
     )
 
 

@@ -196,7 +196,7 @@ class Guard:
         token = self._session.read(request)
         found = await self._sessions.find(token) if token else None
         if found is not None:
-            await self._sessions.end(found)
+            await self._sessions.end(found, source_of(request))
 
 
 def source_of(request: Request) -> str:

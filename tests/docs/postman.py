@@ -101,6 +101,8 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
         Step(operation="receiveWebhook", asserts=(_is("outcome", '"applied"'),), before=SIGN),
         Step(operation="getPayment", name="Read the paid payment", asserts=(IS_PAID,)),
         Step(operation="listEvents", asserts=(FED,), query=(("after", "0"), ("limit", "1"))),
+        Step(operation="listEntries", name="What it posted"),
+        Step(operation="listAccounts", name="Where every rupiah is"),
         Step(operation="getTimeline", asserts=(_is("data[0].event", '"CREATED"'),)),
     ),
     "2. An order that is given up": (

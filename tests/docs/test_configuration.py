@@ -17,7 +17,6 @@ from qrisd.cli import app
 from qrisd.config import ENV_PREFIX, Settings, load
 from qrisd.providers.base import ProviderSettings
 from qrisd.providers.registry import SETTINGS
-from qrisd.services.api_keys import SCOPES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -136,10 +135,6 @@ def test_a_command_has_its_section_with_every_option(name: str, options: set[str
     found = re.search(rf"^##+ `{name}`\n(.*?)(?=^##|\Z)", COMMANDS, re.MULTILINE | re.DOTALL)
     assert found is not None
     assert options - {"--help"} == set(re.findall(r"`(--[a-z-]+)`", found[1]))
-
-
-def test_every_scope_is_named_where_keys_are_made() -> None:
-    assert all(f"`{scope}`" in COMMANDS for scope in SCOPES)
 
 
 def anchors(page: Path) -> set[str]:

@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from qrisd import qr_image
+from qrisd.app import secret_key_of
 from qrisd.domain import qris
 from qrisd.domain.money import rupiah
 from qrisd.domain.payment import Oddity, Payment, Status
+from qrisd.services.till_mark import TillMarks
 from qrisd.store import payments as stored_payments
 from qrisd.store.db import connect
 from qrisd.web.checkout_view import Stage, view
@@ -85,6 +87,45 @@ async def test_a_paid_payment_shows_a_receipt(shop: Installation) -> None:
     for shown in ("Pembayaran diterima", "Rp15.000", "15 Januari 2026 10.00 WIB", "INV-7", "123456789012"):
         assert shown in page
     assert "qr.svg" not in page
+
+
+def mark_in(page: str) -> tuple[str, str] | None:
+    found = re.search(r'class="till-mark till-\w+"[^>]*><span>([^<]+)</span> <b lang="id">(\w+)</b>', page)
+    return (found[1], found[2]) if found else None
+
+
+async def test_a_paid_page_shows_the_outlets_pair_of_the_minute_for_ten_minutes(shop: Installation) -> None:
+    payment, other = await shop.create(), await shop.create("INV-2")
+    for one in (payment, other):
+        await shop.webhook(one, provider_ref_no=None)
+    now = TillMarks(secret_key_of(shop.settings)).at("main", shop.clock())
+    first = mark_in(await payer_sees(shop, payment))
+    assert first is not None
+    assert first[1] == now.word
+    assert mark_in(await payer_sees(shop, other)) == first
+    shop.clock.advance(60)
+    assert mark_in(await payer_sees(shop, payment)) not in (None, first)
+    shop.clock.advance(9 * 60)
+    assert mark_in(await payer_sees(shop, payment)) is None
+
+
+async def test_the_page_learns_by_its_tag_that_the_pair_has_changed(shop: Installation) -> None:
+    payment = await shop.create()
+    await shop.webhook(payment)
+    path = f"/pay/{payment['id']}/status"
+    tags = [(await shop.client.get(path)).json()["tag"]]
+    assert (await shop.client.get(path)).json()["tag"] == tags[0]
+    shop.clock.advance(60)
+    assert (await shop.client.get(path)).json()["tag"] != tags[0]
+
+
+@pytest.mark.parametrize("status", ["PENDING", "EXPIRED", "CANCELLED", "REFUNDED"])
+async def test_nobody_but_who_has_just_paid_is_shown_the_pair(shop: Installation, status: str) -> None:
+    payment = await shop.create()
+    if status == "REFUNDED":
+        await shop.webhook(payment)
+    await shop.webhook(payment, status)
+    assert mark_in(await payer_sees(shop, payment)) is None
 
 
 async def test_an_expired_payment_offers_a_new_qr_and_gets_one(shop: Installation) -> None:
@@ -328,7 +369,7 @@ async def test_under_https_and_a_path_of_our_own_addresses_and_headers_follow(tm
 async def test_everything_the_page_loads_is_ours_and_there(shop: Installation) -> None:
     page = await payer_sees(shop, await shop.create())
     loaded = re.findall(r'(?:src|href)="([^"]+\.(?:css|js|svg)[^"]*)"', page)
-    assert len(loaded) == 5
+    assert len(loaded) == 6
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:|//", page)
     for address in loaded:
         assert (await shop.client.get(address, headers={"Authorization": ""})).status_code == 200

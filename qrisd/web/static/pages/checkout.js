@@ -17,6 +17,7 @@ let warned = false;
 const address = () => main.dataset.address;
 const isOver = () => "lasting" in main.dataset;
 const left = () => Number(main.dataset.until) - (Date.now() + ahead);
+const isMarkOver = () => main.querySelector(".matching[hidden]") !== null;
 
 function begin() {
   ahead = Number(main.dataset.now) - Date.now();
@@ -28,6 +29,7 @@ function begin() {
 }
 
 function tick() {
+  dropOldMark();
   const place = main.querySelector(".left");
   if (!place) return;
   const seconds = Math.max(0, Math.ceil(left() / 1000));
@@ -43,6 +45,14 @@ function tick() {
     main.classList.add("over"); // nobody should pay it any more, whether we can ask or not
     ask();
   }
+}
+
+/** The colour and the word of a minute that is over are no proof: away with them, connected or not. */
+function dropOldMark() {
+  const mark = main.querySelector(".matching:not([hidden]) [data-mark-until]");
+  if (!mark || Number(mark.dataset.markUntil) > Date.now() + ahead) return;
+  mark.closest(".matching").hidden = true;
+  ask();
 }
 
 function written(seconds) {
@@ -81,14 +91,14 @@ function show(page) {
   const fresh = new DOMParser().parseFromString(page, "text/html");
   const now = fresh.querySelector("main[data-tag]");
   if (!now) throw new Error("not the page that was asked for");
-  const hadFocus = main.contains(document.activeElement);
+  const focused = main.contains(document.activeElement) ? document.activeElement : null;
   const changed = now.dataset.stage !== main.dataset.stage;
   main.replaceWith(now);
   main = now;
   document.title = fresh.title;
   if (changed) said.textContent = [...main.querySelectorAll("h1, .words p")].map((one) => one.textContent).join(". ");
-  if (hadFocus) main.querySelector("h1").focus();
   begin();
+  if (focused) (main.querySelector(focused.matches("[data-print]") ? "[data-print]" : "h1") ?? main).focus();
   if (isOver()) hang();
 }
 
@@ -149,7 +159,7 @@ addEventListener("pagehide", hang);
 
 setInterval(tick, 250);
 setInterval(() => {
-  if (isOver() || document.visibilityState === "hidden") return;
+  if ((isOver() && !isMarkOver()) || document.visibilityState === "hidden") return;
   const streams = stream?.readyState === EventSource.OPEN && Date.now() - heardAt < ASK_ANYWAY_AFTER_MS;
   if (!streams || left() <= 0) ask(left() > 0 ? main.dataset.tag : null);
   if (stream?.readyState === EventSource.CLOSED) listen();

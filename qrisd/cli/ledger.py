@@ -1,0 +1,103 @@
+"""`qrisd ledger`: where every rupiah is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qrisd.cli.common import (
+    AsJson,
+    Config,
+    clear_errors,
+    fail,
+    found_user,
+    open_database,
+    print_json,
+    read_settings,
+    transaction,
+)
+
+if TYPE_CHECKING:
+    from qrisd.domain.ledger import Entry
+    from qrisd.store.db import Connection
+
+app = typer.Typer(no_args_is_help=True, help="The ledger: its accounts, the entries of a payment, corrections.")
+
+
+@app.command()
+def accounts(as_json: AsJson = False, config: Config = None) -> None:
+    """Every account with its balance."""
+    from qrisd.domain.money import rupiah
+    from qrisd.store import ledger
+
+    with open_database(read_settings(config), read_only=True) as conn:
+        found = ledger.balances(conn)
+    if as_json:
+        print_json({"data": [{"account": account, "balance": balance} for account, balance in found.items()]})
+        return
+    for account, balance in found.items():
+        typer.echo(f"{account:<32} {rupiah(balance):>18}")
+    if not found:
+        typer.echo("Nothing is posted yet: the first paid payment is the first entry.")
+
+
+@app.command()
+def show(
+    payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="Its id or order_id.")],
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """What one payment has posted, oldest first."""
+    from qrisd.schemas import entry_resource
+    from qrisd.store import ledger
+
+    with open_database(read_settings(config), read_only=True) as conn:
+        entries = ledger.of_payment(conn, _payment_id(conn, payment))
+    if as_json:
+        print_json({"data": [entry_resource(entry) for entry in entries]})
+    else:
+        _print(entries)
+
+
+@app.command()
+def adjust(
+    debit: Annotated[str, typer.Option("--debit", help="The account that is debited.")],
+    credit: Annotated[str, typer.Option("--credit", help="The account that is credited.")],
+    amount: Annotated[int, typer.Option("--amount", help="Whole rupiah.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stays in the books and in the audit log.")],
+    username: Annotated[str, typer.Option("--as", metavar="USERNAME", help="Who does it: an owner or finance person.")],
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Put the books right with a further entry. Nothing that stands in them is changed."""
+    from qrisd.schemas import entry_resource
+    from qrisd.services import adjusting
+
+    with open_database(read_settings(config)) as conn, clear_errors(), transaction(conn):
+        user, now = found_user(conn, username), datetime.now(UTC)
+        entry = adjusting.adjust(conn, user, debit=debit, credit=credit, amount=amount, reason=reason, now=now)
+    if as_json:
+        print_json(entry_resource(entry))
+    else:
+        _print([entry])
+
+
+def _payment_id(conn: Connection, named: str) -> str:
+    from qrisd.store import payments
+
+    found = payments.get(conn, named) or payments.by_order_id(conn, named)
+    if found is None:
+        fail("there is no payment with this id or order_id")
+    return found.id
+
+
+def _print(entries: list[Entry]) -> None:
+    from qrisd.domain.money import rupiah
+
+    for entry in entries:
+        line = f"{entry.happened_at:%Y-%m-%d %H:%M} {entry.kind.value:<16} {rupiah(entry.amount):>14}"
+        typer.echo(f"{line}  {entry.debit} <- {entry.credit}{f'  ({entry.reason})' if entry.reason else ''}")
+    if not entries:
+        typer.echo("Nothing is posted: no money has come.")

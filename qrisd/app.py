@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -15,27 +15,33 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from qrisd import log
+from qrisd.api.audit import AuditApi
 from qrisd.api.auth import Auth
 from qrisd.api.callbacks import CallbacksApi
 from qrisd.api.events import EventsApi
+from qrisd.api.exports import ExportsApi
 from qrisd.api.health import HealthApi
 from qrisd.api.ledger import LedgerApi
 from qrisd.api.middleware import Edge
 from qrisd.api.payments import PaymentsApi
 from qrisd.api.problems import HANDLERS
 from qrisd.api.providers import ProvidersApi
+from qrisd.api.reconciliations import ReconciliationsApi
+from qrisd.api.refunds import RefundsApi
 from qrisd.api.rendered import Rendered
 from qrisd.api.routes import Api, routes
+from qrisd.api.settlements import SettlementsApi
 from qrisd.api.streams import StreamsApi
 from qrisd.api.webhooks import WebhooksApi
 from qrisd.callback_secrets import CallbackSecrets
 from qrisd.config import Settings
 from qrisd.data_dir import DataDir
 from qrisd.domain.callback import Callback, Try
-from qrisd.jobs import cleanup, watch
+from qrisd.jobs import cleanup, reconcile, refunds, watch
 from qrisd.jobs.scheduler import Job, Scheduler
 from qrisd.metrics import Metrics
 from qrisd.net.guarded import GuardedHttp
+from qrisd.net.printer import Printer
 from qrisd.providers.base import Provider, ProviderSettings
 from qrisd.providers.http import ProviderHttp
 from qrisd.providers.registry import Toolbox, make
@@ -44,8 +50,11 @@ from qrisd.services.api_keys import Keyring
 from qrisd.services.calling import ProviderCalls
 from qrisd.services.charging import Charging
 from qrisd.services.circuits import Circuits
+from qrisd.services.comparing import Comparing
+from qrisd.services.connectivity import Connectivity
 from qrisd.services.creating import Creating, Terms
 from qrisd.services.delivering import Delivery
+from qrisd.services.expected_fees import ExpectedFees
 from qrisd.services.hashing import Hashing
 from qrisd.services.health import Health
 from qrisd.services.live import Live
@@ -53,10 +62,19 @@ from qrisd.services.observing import Door
 from qrisd.services.outbox import PAUSE_S as OUTBOX_PAUSE_S
 from qrisd.services.outbox import Outbox
 from qrisd.services.payments import Payments
+from qrisd.services.proof import Proofs
+from qrisd.services.receipts import Receipts
 from qrisd.services.recent import Recent
+from qrisd.services.reconciling import Reconciling
+from qrisd.services.refunding import Refunding
+from qrisd.services.refunds import Terms as RefundTerms
+from qrisd.services.refunds import abilities_of
 from qrisd.services.second_factor import SecondFactor
+from qrisd.services.selling import Selling
 from qrisd.services.sessions import Sessions
+from qrisd.services.shifts import Shifts
 from qrisd.services.sign_in import SignIn
+from qrisd.services.sweeping import Sweep
 from qrisd.services.till_mark import TillMarks
 from qrisd.services.watching import Watcher
 from qrisd.services.webhooks import Webhooks
@@ -66,7 +84,14 @@ from qrisd.web.checkout import Checkout
 from qrisd.web.guard import Guard
 from qrisd.web.pages import Pages
 from qrisd.web.people import PeoplePages
-from qrisd.web.routes import Web
+from qrisd.web.pos import Till
+from qrisd.web.pos_connection import ConnectionPage
+from qrisd.web.pos_limits import PersonLimit, PosLimits
+from qrisd.web.pos_payment import PosPayment
+from qrisd.web.pos_shifts import ShiftPages
+from qrisd.web.proof import ProofPages
+from qrisd.web.receipts import ReceiptPages
+from qrisd.web.routes import Pos, Web
 from qrisd.web.routes import routes as page_routes
 from qrisd.web.sign_in import SetupPages, SignInPages
 
@@ -116,6 +141,8 @@ class _Services:
     hashing: Hashing
     second_factor: SecondFactor
     watch: watch.Watch
+    refunding: Refunding
+    reconciling: Reconciling
 
 
 def build(
@@ -143,7 +170,9 @@ def build(
             closing.cancel()
             ground.live.close()
             await scheduler.stop()
-            for part in (services.charging, services.webhooks, services.watch, services.watcher, ground.outbox):
+            await services.reconciling.finish()
+            asking = (services.watch, services.refunding, services.watcher)
+            for part in (services.charging, services.webhooks, *asking, ground.outbox):
                 await part.finish()
             services.hashing.close()
             await ground.db.close()
@@ -151,12 +180,17 @@ def build(
 
     app = Starlette(
         routes=[*routes(_api(ground, services, scheduler)), *page_routes(_web(ground, services))],
-        middleware=[Middleware(Edge, observe=ground.metrics.request, log=log.RequestLog().write)],
+        middleware=[_edge(settings, ground.metrics)],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect loses the body of a webhook, and would be built from Host
     return app
+
+
+def _edge(settings: Settings, metrics: Metrics) -> Middleware:
+    is_secure = settings.address.startswith("https://")
+    return Middleware(Edge, observe=metrics.request, log=log.RequestLog().write, is_secure=is_secure)
 
 
 def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHttp) -> _Ground:
@@ -244,7 +278,82 @@ def _services(on: _Ground) -> _Services:
         hashing=Hashing(),
         second_factor=SecondFactor(Sealer(secret_key_of(on.settings))),
         watch=watch.Watch(watcher),
+        refunding=_refunding(on),
+        reconciling=_reconciling(on),
     )
+
+
+def _refunding(on: _Ground) -> Refunding:
+    return Refunding(
+        db=on.db,
+        providers=on.providers,
+        door=on.door,
+        calls=on.calls,
+        terms=refund_terms(on.settings, on.providers),
+        longest_call_s=on.longest_call_s,
+        clock=on.clock,
+    )
+
+
+def _reconciling(on: _Ground) -> Reconciling:
+    db, providers, door, zones, rules = on.db, on.providers, on.door, on.settings.zones, on.settings.reconcile
+    days = {name: one.settles_after_days for name, one in on.chosen.items()}
+    sweep = Sweep(
+        db=db,
+        providers=providers,
+        door=door,
+        calls=on.calls,
+        nmids=on.nmids,
+        zones=zones,
+        clock=on.clock,
+        calls_per_second=rules.calls_per_second,
+    )
+    comparing = Comparing(
+        db=db,
+        door=door,
+        providers=providers,
+        zones=zones,
+        settles_after={name: own for name, own in days.items() if own is not None},
+        settles_after_otherwise=rules.settles_after_days,
+        expected_fee=ExpectedFees(on.settings.mdr.table).of,
+        clock=on.clock,
+    )
+    return Reconciling(
+        db=db,
+        sweep=sweep,
+        comparing=comparing,
+        providers=providers,
+        zones=zones,
+        lock=DataDir(on.settings.data_dir).reconciling,
+        clock=on.clock,
+    )
+
+
+def _nightly(on: _Ground, reconciling: Reconciling) -> reconcile.Nightly:
+    rules = on.settings.reconcile
+    days = [one.settles_after_days or 0 for one in on.chosen.values()]
+    return reconcile.Nightly(
+        db=on.db,
+        reconciling=reconciling,
+        zones=on.settings.zones,
+        at=rules.at,
+        settles_after_days=max([rules.settles_after_days, *days]),
+        clock=on.clock,
+    )
+
+
+@asynccontextmanager
+async def reconciling_alone(settings: Settings, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Reconciling]:
+    """For a command, beside a running server or without one: what it stores, the server notices."""
+    ground = _ground(settings, clock, ProviderHttp())
+    await ground.db.open()
+    reconciling = _reconciling(ground)
+    try:
+        yield reconciling
+    finally:
+        await reconciling.finish()
+        await ground.db.close()
+        await ground.http.aclose()
 
 
 def _scheduler(on: _Ground, services: _Services) -> Scheduler:
@@ -252,10 +361,12 @@ def _scheduler(on: _Ground, services: _Services) -> Scheduler:
         [
             Job("health", 1.0, on.health.tick),
             Job("watch", watch.EVERY_S, services.watch.run),
+            Job("refunds", refunds.EVERY_S, services.refunding.tick),
             Job("callbacks", OUTBOX_PAUSE_S, on.outbox.run, longest_s=10.0),
             Job("changes", KEYS_FRESH_S, _notice_changes(on.db, services.keyring, on.recent, on.live)),
             Job("log", 1.0, _flush_log),
             Job("cleanup", cleanup.EVERY_S, cleanup.Cleanup(on.db, on.clock).run),
+            Job("reconcile", reconcile.EVERY_S, _nightly(on, services.reconciling).run),
         ]
     )
 
@@ -282,7 +393,20 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
             wake=on.outbox.wake,
             clock=on.clock,
         ),
+        refunds=RefundsApi(
+            db=on.db, payments=services.payments, terms=refund_terms(on.settings, on.providers), clock=on.clock
+        ),
         ledger=LedgerApi(on.db, services.payments),
+        settlements=SettlementsApi(db=on.db, reports=on.settings.reports, mdr=on.settings.mdr.table, clock=on.clock),
+        reconciliations=ReconciliationsApi(
+            db=on.db,
+            reconciling=services.reconciling,
+            providers=on.providers,
+            root=urlsplit(on.settings.address).path,
+            clock=on.clock,
+        ),
+        exports=ExportsApi(on.db, on.settings.zones, on.clock),
+        audit=AuditApi(on.db),
         providers=ProvidersApi(on.providers, {name: one.type or name for name, one in on.chosen.items()}, on.circuits),
         webhooks=WebhooksApi(services.webhooks, on.providers, on.clock, on.metrics.webhook),
         health=HealthApi(on.health, scheduler, on.circuits, on.metrics, on.db),
@@ -314,6 +438,65 @@ def _web(on: _Ground, services: _Services) -> Web:
         people=PeoplePages(
             pages=pages, guard=guard, db=on.db, clock=on.clock, address=address, changed=services.keyring.forget
         ),
+        pos=_pos(on, services, pages, guard),
+        receipts=ReceiptPages(pages=pages, receipts=_receipts(on, services)),
+        proof=_proof(on, services, pages),
+    )
+
+
+def _receipts(on: _Ground, services: _Services) -> Receipts:
+    pos = on.settings.pos
+    return Receipts(
+        db=on.db,
+        payments=services.payments,
+        printer=Printer(pos.printer) if pos.printer else None,
+        paper_mm=pos.paper_mm,
+        zone=ZoneInfo(on.settings.timezone),
+        clock=on.clock,
+    )
+
+
+def _proof(on: _Ground, services: _Services, pages: Pages) -> ProofPages:
+    proofs = Proofs(db=on.db, payments=services.payments, providers=on.providers, clock=on.clock)
+    return ProofPages(pages=pages, proofs=proofs, limit=PersonLimit(on.settings.pos.check_limit))
+
+
+def _pos(on: _Ground, services: _Services, pages: Pages, guard: Guard) -> Pos:
+    zones, rates, db, clock = on.settings.zones, on.settings.pos, on.db, on.clock
+    limits = PosLimits(
+        create=rates.create_limit,
+        check=rates.check_limit,
+        cancel=rates.cancel_limit,
+        test_connection=rates.test_connection_limit,
+    )
+    shifts = Shifts(db=db, providers=on.providers, calls=on.calls, watcher=services.watcher, clock=clock)
+    return Pos(
+        till=Till(
+            pages=pages,
+            guard=guard,
+            db=db,
+            selling=Selling(db=db, creating=services.creating, zones=zones, clock=clock),
+            shifts=shifts,
+            marks=services.till_marks,
+            circuits=on.circuits,
+            order=on.settings.routing.order or (on.settings.default_provider,),
+            max_amount=on.settings.payment.max_amount,
+            limits=limits,
+            zones=zones,
+            clock=clock,
+        ),
+        payment=PosPayment(
+            pages=pages,
+            payments=services.payments,
+            marks=services.till_marks,
+            live=on.live,
+            limits=limits,
+            clock=clock,
+        ),
+        connection=ConnectionPage(
+            pages=pages, connectivity=Connectivity(on.health, on.circuits, on.providers), limits=limits
+        ),
+        shifts=ShiftPages(pages=pages, guard=guard, db=db, shifts=shifts),
     )
 
 
@@ -349,6 +532,12 @@ def make_delivery(
     """The way out to the merchant's servers."""
     secrets = CallbackSecrets(DataDir(settings.data_dir).callback_secrets, settings.callbacks.secrets, clock)
     return Delivery(db=db, http=GuardedHttp(settings.callback_policy), secrets=secrets, clock=clock, count=count)
+
+
+def refund_terms(settings: Settings, providers: Mapping[str, Provider]) -> RefundTerms:
+    """The settings refunds are made under."""
+    expires_in = timedelta(seconds=settings.refunds.approval_expires_in)
+    return RefundTerms(settings.refunds.approval_above, expires_in, abilities_of(providers))
 
 
 def _terms(settings: Settings) -> Terms:

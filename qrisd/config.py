@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -36,12 +37,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from qrisd.domain.business_day import Zones
 from qrisd.domain.callback_signature import secret_key
 from qrisd.domain.callback_url import CallbackPolicy
 from qrisd.domain.errors import SettingsError
+from qrisd.domain.mdr import WHOLE, Criteria, Mdr, Rate, Rounding, Terms
+from qrisd.domain.receipt import PaperMm
+from qrisd.net.printer import address_of
 from qrisd.providers.base import ProviderSettings
 from qrisd.providers.registry import SETTINGS
 from qrisd.providers.simulator import SimulatorSettings
+from qrisd.providers.static import StaticSettings
+from qrisd.reports.presets import DOCUMENTED
+from qrisd.reports.settings import LayoutSettings, layouts_for
+from qrisd.reports.sources import Reports
 
 ENV_PREFIX: Final = "QRISD_"
 DEFAULT_FILE: Final = Path("qrisd.toml")
@@ -51,6 +60,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 # A provider's name stands in its webhooks' address and in the names of environment variables.
 PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 GENERIC_WEBHOOK: Final = "qris"
+INDONESIAN_ZONES: Final = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
 
 
 def _zone(name: str) -> str:
@@ -59,6 +69,10 @@ def _zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise ValueError("is no time zone; use a name like Asia/Jakarta, Asia/Makassar or Asia/Jayapura") from None
     return name
+
+
+def _outlet_zone(name: str) -> str:
+    return _zone(INDONESIAN_ZONES.get(name.upper(), name))
 
 
 def _http_url(url: str) -> str:
@@ -92,6 +106,20 @@ def _names(value: Any) -> Any:
         raise ValueError('is no list; use something like "midtrans, simulator"') from None
 
 
+def _tables(value: Any) -> Any:
+    """Tables in an environment variable, as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is no table; set one value of it, or give JSON") from None
+
+
+def _list_of_tables(value: Any) -> Any:
+    return () if value == "" else _tables(value)
+
+
 def _path_not_empty(value: Any) -> Any:
     if value == "":
         raise ValueError('is empty; name a directory, or "." for this one')
@@ -107,6 +135,19 @@ def _time_of_day(text: str) -> str:
 def _callback_secret(secret: SecretStr) -> SecretStr:
     secret_key(secret.get_secret_value())
     return secret
+
+
+def _whole_number(value: Any) -> Any:
+    """Digits from the environment as the number they are; all else as it is."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _printer(text: str) -> str:
+    try:
+        address_of(text)
+    except ValueError:
+        raise ValueError("is no printer; use its address and port, like 192.168.1.50:9100") from None
+    return text
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
@@ -145,6 +186,82 @@ class ReconcileSettings(Section):
     """`[reconcile]`"""
 
     at: Annotated[str, AfterValidator(_time_of_day)] = Field("02:00", description="Time of day of the nightly run.")
+    settles_after_days: int = Field(
+        3, ge=0, le=60, description="Days after a payment until it must have been paid out."
+    )
+    calls_per_second: int = Field(
+        25, ge=1, le=1000, description="Questions a second that one provider is asked while a day is reconciled."
+    )
+
+
+class SettlementSettings(Section):
+    """`[settlements]`"""
+
+    layouts: Annotated[dict[str, LayoutSettings], BeforeValidator(_tables)] = Field(
+        default_factory=dict, description="Reports that no preset knows, one table each."
+    )
+
+
+class RateSettings(Section):
+    """`[[mdr.rates]]`: a rate over Bank Indonesia's."""
+
+    since: date = Field(description="The first day it holds.")
+    criteria: Annotated[tuple[Criteria, ...], BeforeValidator(_names)] = Field(
+        min_length=1, description="Whom it is for: " + ", ".join(Criteria) + "."
+    )
+    basis_points: int = Field(ge=0, le=WHOLE, description="Hundredths of a percent of the whole amount.")
+    free_up_to: int = Field(0, ge=0, description="Rupiah up to which, itself included, nothing is kept.")
+    provider: str | None = Field(None, description="Only for this provider.")
+
+
+class TermsSettings(Section):
+    """`[mdr.providers.NAME]`"""
+
+    vat_basis_points: int = Field(0, ge=0, le=WHOLE, description="VAT on top of the fee, in hundredths of a percent.")
+    rounding: Rounding = Field("up", description="What becomes of a fraction of a rupiah: up, half_up or down.")
+
+
+class MdrSettings(Section):
+    """`[mdr]`: the fee that is expected of a payment."""
+
+    criteria: Criteria | None = Field(None, description="What the merchant is, where the QRIS does not say it.")
+    rates: Annotated[tuple[RateSettings, ...], BeforeValidator(_list_of_tables)] = Field(
+        (), description="Rates that hold instead of Bank Indonesia's."
+    )
+    providers: Annotated[dict[str, TermsSettings], BeforeValidator(_tables)] = Field(
+        default_factory=dict, description="What a provider adds to the fee, and how it rounds, by name."
+    )
+
+    @property
+    def table(self) -> Mdr:
+        """The rates in force."""
+        return Mdr(
+            own_rates=[Rate(**rate.model_dump()) for rate in self.rates],
+            terms={name: Terms(**one.model_dump()) for name, one in self.providers.items()},
+            criteria=self.criteria,
+        )
+
+
+class RefundSettings(Section):
+    """`[refunds]`"""
+
+    approval_above: int = Field(
+        0,
+        ge=0,
+        le=10**12,
+        description="Rupiah of one payment that may go back without approval; 0: every refund needs it.",
+    )
+    approval_expires_in: int = Field(
+        86_400, ge=60, le=2_592_000, description="Seconds a refund waits for approval before it ends."
+    )
+
+
+class OutletSettings(Section):
+    """`[outlets.NAME]`"""
+
+    timezone: Annotated[str, AfterValidator(_outlet_zone)] = Field(
+        description="The outlet's own business day: WIB, WITA, WIT, or the name of a time zone."
+    )
 
 
 class CallbackSettings(Section):
@@ -177,6 +294,27 @@ class RateLimitSettings(Section):
     per_key: Annotated[str, AfterValidator(_rate)] = Field("6000/minute", description="Requests one API key may make.")
     failed_auth: Annotated[str, AfterValidator(_rate)] = Field(
         "60/minute", description="Requests with a wrong API key one address may make."
+    )
+
+
+class PosSettings(Section):
+    """`[pos]`: the till; the limits count for each cashier."""
+
+    create_limit: Annotated[str, AfterValidator(_rate)] = Field("10/minute", description="QRs one cashier may make.")
+    check_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        "30/minute", description="Times one cashier may have the provider asked."
+    )
+    cancel_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        "5/minute", description="Payments one cashier may cancel."
+    )
+    test_connection_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        "3/minute", description="Times one cashier may test the connection."
+    )
+    paper_mm: Annotated[PaperMm, BeforeValidator(_whole_number)] = Field(
+        58, description="Width of the receipt paper in millimetres: 58 or 80."
+    )
+    printer: Annotated[str, AfterValidator(_printer)] | None = Field(
+        None, description="The receipt printer in the shop's network, HOST:PORT; only browsers print when unset."
     )
 
 
@@ -221,8 +359,15 @@ class Settings(BaseSettings):
     payment: PaymentSettings = PaymentSettings()
     routing: RoutingSettings = RoutingSettings()
     callbacks: CallbackSettings = CallbackSettings()
+    refunds: RefundSettings = RefundSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
+    settlements: SettlementSettings = SettlementSettings()
+    mdr: MdrSettings = MdrSettings()
+    outlets: Annotated[dict[str, OutletSettings], BeforeValidator(_tables)] = Field(
+        default_factory=dict, description="Outlets whose business day is not the merchant's, by name."
+    )
     rate_limit: RateLimitSettings = RateLimitSettings()
+    pos: PosSettings = PosSettings()
     providers: dict[str, dict[str, Any]] = Field(
         default_factory=dict, repr=False, description="One table per provider; its secrets are still plain text here."
     )
@@ -265,6 +410,26 @@ class Settings(BaseSettings):
         """How we name ourselves in links: base_url, or the address we listen on."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return self.base_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def zones(self) -> Zones:
+        """Where whose business day begins."""
+        own = {name: ZoneInfo(outlet.timezone) for name, outlet in self.outlets.items()}
+        return Zones(ZoneInfo(self.timezone), own)
+
+    @property
+    def reports(self) -> Reports:
+        """The settlement reports that can be imported: of every provider named here, and of those whose reports are
+        documented."""
+        described, on = self.settlements.layouts, self.provider_settings()
+        names = [*on, *self.providers, *(one.provider for one in described.values()), *DOCUMENTED]
+        kinds = {name: {name, self.providers.get(name, {}).get("type") or name} for name in names}
+        unique = [name for name, one in on.items() if isinstance(one, StaticSettings) and one.unique_amount]
+        return Reports(
+            layouts={name: layouts_for(described, name, kinds[name]) for name in kinds},
+            by_amount=frozenset(unique),
+            zone=ZoneInfo(self.timezone),
+        )
 
     @property
     def callback_policy(self) -> CallbackPolicy:

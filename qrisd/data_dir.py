@@ -44,6 +44,7 @@ class DataDir:
         self.simulator_secret = root / "simulator.secret"
         self.callback_secrets = root / "callback.secrets"
         self.lock = root / "qrisd.lock"
+        self.reconciling = root / "reconciling.lock"
         self.backups = root / "backups"
 
     def make(self) -> None:

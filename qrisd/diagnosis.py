@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 from qrisd.config import DEFAULT_FILE, Settings
 from qrisd.data_dir import DataDir, database_problem
 from qrisd.domain.errors import ProviderError, SettingsError
+from qrisd.jobs.reconcile import last_due, missed
 from qrisd.providers.base import Diagnoses, ProviderSettings
 from qrisd.providers.http import ProviderHttp, parse_object
 from qrisd.providers.registry import Toolbox, make
 from qrisd.providers.simulator import SimulatorSettings
 from qrisd.services.health import LITTLE_ROOM_BYTES, MIB, NO_ROOM_BYTES, clock_problem
-from qrisd.store import callback_endpoints, callbacks, migrate
+from qrisd.store import callback_endpoints, callbacks, findings, migrate
 from qrisd.store.db import Connection, connect
 
 State = Literal["ok", "warn", "fail"]
@@ -51,7 +52,7 @@ async def examine(settings: Settings, providers: Mapping[str, ProviderSettings],
             lines.append(Line("data_dir", "fail", f"{data_dir.root} is closed to this user; run as the server's user"))
         else:
             lines += [*_directory_lines(data_dir), *_database_lines(data_dir), *_secret_key_lines(settings, data_dir)]
-            lines += _callback_lines(data_dir)
+            lines += _stored_lines(settings, data_dir)
             lines.append(await _server_line(settings, data_dir, http))
         for name, provider in providers.items():
             lines += await _provider_lines(settings, name, provider, http)
@@ -152,7 +153,7 @@ def _secret_key_lines(settings: Settings, data_dir: DataDir) -> Iterator[Line]:
         yield Line("secret_key", "ok", "not there yet; the first qrisd serve makes it")
 
 
-def _callback_lines(data_dir: DataDir) -> Iterator[Line]:
+def _stored_lines(settings: Settings, data_dir: DataDir) -> Iterator[Line]:
     """Nothing where the database cannot be read: the lines about it say so."""
     if not data_dir.database.exists():
         return
@@ -160,6 +161,7 @@ def _callback_lines(data_dir: DataDir) -> Iterator[Line]:
         with closing(connect(data_dir.database, read_only=True)) as conn:
             if migrate.version_of(conn) == migrate.newest():
                 yield from _callback_state(conn)
+                yield from _reconciliation_state(conn, settings)
     except (sqlite3.DatabaseError, OSError):
         return
 
@@ -176,6 +178,19 @@ def _callback_state(conn: Connection) -> Iterator[Line]:
         yield Line("callbacks", "warn", f"{dead} given up in the last {GIVEN_UP_WITHIN.days} days, {waiting}; {advice}")
     elif not off:
         yield Line("callbacks", "ok", f"{waiting}, none given up in the last {GIVEN_UP_WITHIN.days} days")
+
+
+def _reconciliation_state(conn: Connection, settings: Settings) -> Iterator[Line]:
+    """Nothing while no night has been missed and nothing waits. The last night may be under way."""
+    due = last_due(datetime.now(UTC), settings.zones, time.fromisoformat(settings.reconcile.at))
+    nights = len(missed(conn, settings.zones, due - timedelta(days=1)))
+    if nights:
+        advice = "the server catches up while it runs; see its log"
+        yield Line("reconciliation", "warn", f"{nights} business days have not been reconciled; {advice}")
+    waiting = findings.count_open(conn)
+    if waiting:
+        advice = "see qrisd reconcile --date yesterday, or GET /reconciliations"
+        yield Line("reconciliation", "warn", f"{waiting} exceptions wait for a person; {advice}")
 
 
 async def _server_line(settings: Settings, data_dir: DataDir, http: ProviderHttp) -> Line:

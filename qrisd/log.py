@@ -41,8 +41,8 @@ class RequestLog:
         sys.stderr.buffer.write(to_json(line) + b"\n")
 
 
-def configure() -> None:
-    """Send every line of ours, and the warnings of libraries, to stderr."""
+def configure(least: int = logging.INFO) -> None:
+    """Send every line of ours from level `least` on, and the warnings of libraries, to stderr."""
     for_people = sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -51,7 +51,7 @@ def configure() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(_people_format() if for_people else [structlog.processors.format_exc_info, _as_json]),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr) if for_people else lambda *_: _Lines(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -55,6 +56,16 @@ class Metrics:
         self._callback_endpoints_off = Gauge(
             "qrisd_callback_endpoints_off", "Receivers of callbacks that are switched off", registry=self.registry
         )
+        self._exceptions_open = Gauge(
+            "qrisd_reconciliation_exceptions_open",
+            "Differences found by reconciling that wait for a person",
+            registry=self.registry,
+        )
+        self._last_day = Gauge(
+            "qrisd_reconciliation_last_day_timestamp_seconds",
+            "Midnight UTC of the newest business day that was reconciled as a whole; 0 for none",
+            registry=self.registry,
+        )
         self._circuit_closed = Gauge(
             "qrisd_provider_circuit_closed", "1 while a provider answers", ["provider"], registry=self.registry
         )
@@ -93,6 +104,11 @@ class Metrics:
     def callbacks_now(self, waiting: int, endpoints_off: int) -> None:
         self._callbacks_waiting.set(waiting)
         self._callback_endpoints_off.set(endpoints_off)
+
+    def reconciliations_now(self, exceptions_open: int, last_day: date | None) -> None:
+        self._exceptions_open.set(exceptions_open)
+        midnight = 0.0 if last_day is None else datetime.combine(last_day, time.min, UTC).timestamp()
+        self._last_day.set(midnight)
 
     def text(self, jobs: Mapping[str, Record], circuits: Mapping[str, State]) -> bytes:
         """The exposition format, with how the jobs and the providers' circuits stand now."""

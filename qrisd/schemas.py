@@ -7,8 +7,9 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,10 +22,17 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, to_json
 
+from qrisd.domain import audit_chain
 from qrisd.domain.callback import Callback, CallbackStatus, Endpoint, Try, endpoint_of
 from qrisd.domain.ledger import Entry
 from qrisd.domain.payment import Payment
+from qrisd.domain.refund import Decision, Refund, Way
+from qrisd.domain.settlement import Line
 from qrisd.domain.times import from_rfc3339, to_text, to_text_or_none
+from qrisd.store import settlement_files
+
+if TYPE_CHECKING:
+    from qrisd.services.settlements import Imported
 
 METADATA_MAX_BYTES: Final = 4096
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
@@ -81,6 +89,12 @@ def _endpoint(value: str) -> str:
 Rupiah = Annotated[int, BeforeValidator(_whole_rupiah, json_schema_input_type=int)]
 Seconds = Annotated[int, BeforeValidator(_whole_seconds, json_schema_input_type=int)]
 Text = Annotated[str, AfterValidator(_plain_text)]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), AfterValidator(_plain_text)
+]
+Evidence = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_plain_text)
+]
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:/#@+-]{1,64}$")]
 Outlet = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[!-~]+$")]
@@ -135,6 +149,72 @@ class ConfirmPayment(Body):
     provider_ref_no: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = Field(
         None, description="The reference number on the payer's receipt."
     )
+
+
+class StartReconciliation(Body):
+    """`POST /reconciliations`"""
+
+    date: str = Field(description="The business day, like 2026-01-15; or `today`, `yesterday`.")
+    provider: str | None = Field(None, description="Only this provider; all of them when left out.")
+
+
+class ActOnException(Body):
+    """`POST /reconciliations/exceptions/{id}`"""
+
+    note: Annotated[Text, StringConstraints(max_length=500)] | None = Field(None, description="What is known of it.")
+    owner: Annotated[Text, StringConstraints(max_length=100)] | None = Field(None, description="Who looks after it.")
+    action: Literal["resolve", "reopen"] | None = Field(None, description="What to do with it; needs a reason.")
+    reason: Annotated[Text, StringConstraints(strip_whitespace=True, max_length=255)] | None = Field(
+        None, description="Why; it stays in the audit log, and is the note where none is given."
+    )
+
+
+class EnterPayout(Body):
+    """`POST /payouts`: what somebody saw arrive at the bank."""
+
+    provider: str = Field(description="Who paid out.")
+    date: str = Field(description="The business day of the payout, like 2026-01-16.")
+    amount: Rupiah = Field(ge=0, description="Whole rupiah, as the bank statement says.")
+
+
+class AskRefund(Body):
+    """`POST /payments/{id}/refunds`"""
+
+    amount: Annotated[Rupiah, Field(ge=1)] | None = Field(
+        None, description="Whole rupiah; all that is left when left out."
+    )
+    reason: Reason = Field(description="Why, for whoever approves it and whoever reads the books.")
+    method: Literal["provider", "cash", "transfer"] = Field(
+        "provider", description="`provider` gives it back to where it came from; `cash` and `transfer` are yours to do."
+    )
+    evidence: Evidence | None = Field(
+        None, description="What proves a refund by hand: the number of the signed receipt, or of the bank transfer."
+    )
+
+    def fingerprint(self, payment_id: str) -> str:
+        """Equal for two requests that ask for the same refund of this payment, however their JSON is written."""
+        said = {"refund_of": payment_id, **self.model_dump(exclude_unset=True, mode="json")}
+        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class CancelRefund(Body):
+    """`POST /refunds/{id}/cancel`; the body may be left out."""
+
+    reason: Reason | None = Field(None, description="Why; it stays in the audit log.")
+
+
+class ApproveRefund(CancelRefund):
+    """`POST /refunds/{id}/approve`; the body may be left out."""
+
+    content_hash: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="Of what you have seen: nothing is decided when it has changed since."
+    )
+
+
+class RejectRefund(Body):
+    """`POST /refunds/{id}/reject`"""
+
+    reason: Reason = Field(description="Why not, for whoever asked for it.")
 
 
 class ReplayCallbacks(Body):
@@ -216,6 +296,154 @@ def entry_resource(entry: Entry) -> dict[str, Any]:
         "settlement_id": entry.settlement_id,
         "reason": entry.reason,
         "happened_at": to_text(entry.happened_at),
+    }
+
+
+def refund_resource(refund: Refund, payment: Payment, provider: str | None, names: Mapping[str, str]) -> dict[str, Any]:
+    """A refund as the API shows it. `names` are those of people and keys, by who they are."""
+    return {
+        "id": refund.id,
+        "payment_id": refund.payment_id,
+        "order_id": payment.order_id,
+        "amount": refund.amount,
+        "currency": payment.currency,
+        "method": refund.method.value,
+        "status": refund.status.value,
+        "reason": refund.reason,
+        "evidence": refund.evidence,
+        "requested_by": refund.requested_by,
+        "requester": names.get(refund.requested_by),
+        "content_hash": refund.content_hash or None,
+        "provider": provider,
+        "reference": refund.reference,
+        "provider_refund_id": refund.provider_refund_id,
+        "provider_ref_no": refund.provider_ref_no,
+        "detail": refund.detail,
+        "expires_at": to_text_or_none(refund.expires_at),
+        "next_try_at": to_text_or_none(refund.next_try_at),
+        "sent_at": to_text_or_none(refund.sent_at),
+        "done_at": to_text_or_none(refund.done_at),
+        "created_at": to_text(refund.created_at),
+        "updated_at": to_text(refund.updated_at),
+    }
+
+
+def decision_resource(decision: Decision, names: Mapping[str, str]) -> dict[str, Any]:
+    """What somebody decided about a refund, as the API shows it."""
+    return {
+        "decision": decision.decision,
+        "outcome": None if decision.outcome is None else decision.outcome.value,
+        "by": decision.by,
+        "name": names.get(decision.by),
+        "why": decision.why,
+        "at": to_text(decision.at),
+    }
+
+
+def way_resource(way: Way) -> dict[str, Any]:
+    """One way to give money back, as the API shows it."""
+    return {
+        "method": way.method.value,
+        "possible": not way.why_not,
+        "why_not": list(way.why_not),
+        "provider": None if way.attempt is None else way.attempt.provider,
+        "attempt": None if way.attempt is None else way.attempt.number,
+        "amount_max": way.most,
+        "partial": way.partial,
+        "until": to_text_or_none(way.until),
+        "blackout": way.blackout,
+        "sent_from": to_text_or_none(way.sent_from),
+    }
+
+
+def audit_resource(entry: audit_chain.Entry) -> dict[str, Any]:
+    """A row of the audit log as the API shows it."""
+    return {
+        "id": entry.id,
+        "at": to_text(entry.at),
+        "who": entry.who,
+        "name": entry.name,
+        "action": entry.action,
+        "what": entry.what,
+        "before": entry.before,
+        "after": entry.after,
+        "why": entry.why,
+        "source": entry.source,
+        "hash": entry.hash,
+    }
+
+
+def settlement_resource(line: Line) -> dict[str, Any]:
+    """A line of a settlement report as the API shows it."""
+    return {
+        "id": line.id,
+        "provider": line.provider,
+        "kind": line.kind.value,
+        "line_id": line.line_id,
+        "provider_trx_id": line.provider_trx_id,
+        "payment_id": line.payment_id,
+        "amount": line.amount,
+        "fee": line.fee,
+        "vat": line.vat,
+        "net_amount": line.net_amount,
+        "currency": line.currency,
+        "settlement_date": line.settlement_date.isoformat(),
+        "is_settled": line.is_settled,
+        "status": line.status,
+        "reference": line.reference,
+        "order_id": line.order_id,
+        "provider_ref_no": line.provider_ref_no,
+        "transacted_at": to_text_or_none(line.transacted_at),
+        "batch": line.batch,
+        "file_id": line.file_id,
+        "row_number": line.row_number,
+        "raw": line.raw,
+        "reconciled": line.reconciled,
+    }
+
+
+def settlement_file_resource(file: settlement_files.File) -> dict[str, Any]:
+    """An imported report as the API shows it."""
+    return {**asdict(file), "imported_at": to_text(file.imported_at)}
+
+
+def import_resource(done: Imported) -> dict[str, Any]:
+    """What the import of a report came to; its file's id is null where nothing was stored."""
+    file, total = done.file, done.total
+    return {
+        "file_id": None if done.is_dry_run else file.id,
+        "dry_run": done.is_dry_run,
+        "provider": file.provider,
+        "name": file.name,
+        "layout": file.layout,
+        "lines": total.lines,
+        "amount": total.amount,
+        "fee": total.fee,
+        "net_amount": total.net_amount,
+        "new": done.new,
+        "changed": done.changed,
+        "repeated": file.repeated,
+        "unmatched": done.unmatched,
+        "skipped": dict(done.skipped),
+        "has_fees": done.has_fees,
+    }
+
+
+def overcharge_resource(line: Line, criteria: str, expected_fee: int) -> dict[str, Any]:
+    """A payment of which too much was kept, as the API shows it."""
+    return {
+        "settlement_id": line.id,
+        "provider": line.provider,
+        "provider_trx_id": line.provider_trx_id,
+        "payment_id": line.payment_id,
+        "amount": line.amount,
+        "criteria": criteria,
+        "fee": line.fee,
+        "expected_fee": expected_fee,
+        "over": line.fee - expected_fee,
+        "settlement_date": line.settlement_date.isoformat(),
+        "file_id": line.file_id,
+        "row_number": line.row_number,
     }
 
 

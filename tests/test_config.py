@@ -237,6 +237,22 @@ def test_a_named_file_must_be_there(name: str) -> None:
         load(Path(name))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("QRISD_POS__PAPER_MM", "70", "pos.paper_mm: must be 58 or 80"),
+        ("QRISD_POS__PRINTER", "192.168.1.50", "pos.printer: is no printer; use its address and port"),
+        ("QRISD_POS__PRINTER", "http://192.168.1.50:9100", "pos.printer: is no printer"),
+    ],
+)
+def test_a_printer_and_its_paper_are_judged_at_the_start(name: str, value: str, advice: str) -> None:
+    os.environ |= {"QRISD_POS__PAPER_MM": "80", "QRISD_POS__PRINTER": "192.168.1.50:9100"}
+    assert (load().pos.paper_mm, load().pos.printer) == (80, "192.168.1.50:9100")
+    os.environ[name] = value
+    with pytest.raises(SettingsError, match=advice):
+        load()
+
+
 def test_secrets_are_not_shown_when_settings_are_printed() -> None:
     os.environ |= {"QRISD_SECRET_KEY": SECRET * 2, "QRISD_PROVIDERS__MIDTRANS__SERVER_KEY": SECRET}
     settings = load()

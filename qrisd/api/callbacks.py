@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,10 +12,17 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.api.requests import bad_query, read_body, read_query, read_whole_number
+from qrisd.api.requests import (
+    acting,
+    bad_query,
+    read_body,
+    read_moment,
+    read_query,
+    read_row_cursor,
+    read_whole_number,
+)
 from qrisd.domain.callback import Callback, CallbackStatus, endpoint_of
 from qrisd.domain.errors import Forbidden, NotFound
-from qrisd.domain.times import from_rfc3339
 from qrisd.schemas import (
     PingUrl,
     ReplayCallbacks,
@@ -37,7 +43,6 @@ from qrisd.store.db import Connection, Database
 HISTORY_LIMIT: Final = 100
 ENDPOINTS_LIMIT: Final = 100
 LIST_PARAMETERS: Final = ("status", "endpoint", "payment_id", "since", "limit", "cursor")
-_PARSED_CURSOR: Final = re.compile(r"[0-9]{1,15}")
 
 
 class CallbacksApi:
@@ -91,16 +96,17 @@ class CallbacksApi:
     async def replay(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
         callback_id, now = (await self._known(request, caller)).id, self._clock()
-        callback = await self._db.write(lambda conn: service.replay(conn, callback_id, now))
+        by = acting(request, caller)
+        callback = await self._db.write(lambda conn: service.replay(conn, callback_id, by, now))
         self._wake()
         return _json(callback_resource(callback), 202)
 
     async def replay_all(self, request: Request, caller: Caller) -> Response:
         read_query(request, ())
         wanted = await read_body(request, ReplayCallbacks)
-        now = self._clock()
+        by, now = acting(request, caller), self._clock()
         first = Filter(**wanted.model_dump(), outlets=caller.outlets)
-        begun = await self._db.write(lambda conn: service.replay_batch(conn, first, now))
+        begun = await self._db.write(lambda conn: service.begin_replay(conn, first, by, now))
         replayed, switched_off = await self._finish(begun, now)
         return _json({"replayed": replayed, "switched_off": switched_off})
 
@@ -114,8 +120,8 @@ class CallbacksApi:
         read_query(request, ())
         _refuse_limited(caller)
         url = (await read_body(request, ResumeEndpoint)).url
-        now = self._clock()
-        begun = await self._db.write(lambda conn: service.resume(conn, url, now))
+        by, now = acting(request, caller), self._clock()
+        begun = await self._db.write(lambda conn: service.resume(conn, url, by, now))
         replayed, _ = await self._finish(begun, now)
         return _json({"url": url, "replayed": replayed})
 
@@ -154,8 +160,8 @@ def _filter(query: Mapping[str, str]) -> Filter:
         status=CallbackStatus(query["status"]) if "status" in query else None,
         endpoint=_endpoint(query),
         payment_id=query.get("payment_id"),
-        since=_since(query),
-        before=_before(query),
+        since=read_moment(query, "since"),
+        before=read_row_cursor(query),
     )
 
 
@@ -164,17 +170,3 @@ def _endpoint(query: Mapping[str, str]) -> str | None:
         return endpoint_of(query["endpoint"]) if "endpoint" in query else None
     except ValueError:
         raise bad_query("endpoint", "must be the web address that callbacks go to") from None
-
-
-def _since(query: Mapping[str, str]) -> datetime | None:
-    try:
-        return from_rfc3339(query["since"]) if "since" in query else None
-    except ValueError as error:
-        raise bad_query("since", str(error)) from None
-
-
-def _before(query: Mapping[str, str]) -> int | None:
-    text = query.get("cursor")
-    if text is not None and not _PARSED_CURSOR.fullmatch(text):
-        raise bad_query("cursor", "is not a next_cursor from this list")
-    return None if text is None else int(text)

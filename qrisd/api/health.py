@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import date
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from qrisd.jobs.scheduler import Scheduler
 from qrisd.metrics import CONTENT_TYPE, Metrics
 from qrisd.services.circuits import Circuits
 from qrisd.services.health import Health
-from qrisd.store import callback_endpoints, callbacks
+from qrisd.store import callback_endpoints, callbacks, findings, reconciliations
 from qrisd.store.db import Connection, Database
 
 
@@ -45,18 +46,23 @@ class HealthApi:
         return Response(to_json(body), 503 if problems else 200, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
-        await self._count_callbacks()
+        await self._count_stored()
         return Response(
             self._metrics.text(self._scheduler.records, self._circuits.states()), headers={"Content-Type": CONTENT_TYPE}
         )
 
-    async def _count_callbacks(self) -> None:
+    async def _count_stored(self) -> None:
         """A database that cannot be read leaves them as they were: the other metrics say what is wrong."""
         try:
             self._metrics.callbacks_now(*await self._db.read(_callbacks_now))
+            self._metrics.reconciliations_now(*await self._db.read(_reconciliations_now))
         except (QrisdError, sqlite3.Error):
             return
 
 
 def _callbacks_now(conn: Connection) -> tuple[int, int]:
     return callbacks.count_waiting(conn), len(callback_endpoints.switched_off(conn))
+
+
+def _reconciliations_now(conn: Connection) -> tuple[int, date | None]:
+    return findings.count_open(conn), reconciliations.last_day_done(conn)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 import uuid_utils
@@ -19,6 +19,8 @@ RequestLine = Callable[[str, str, int, float, str], None]
 
 BODY_LIMIT_BYTES = 64 * 1024
 WEBHOOK_BODY_LIMIT_BYTES = 256 * 1024
+REPORT_BODY_LIMIT_BYTES = 32 * 1024 * 1024
+REPORT_PATH = "/settlements/import"
 CALLERS_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # What access logs commonly write where the client left before the answer; it is never sent.
 CLIENT_LEFT = 499
@@ -32,6 +34,7 @@ SECURITY_HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
+ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 
 log = structlog.get_logger("qrisd.http")
 
@@ -41,7 +44,10 @@ class BodyTooLarge(Exception):
 
 
 def body_limit_bytes(path: str) -> int:
-    """The most bytes a request body to this path may have: 256 KB for webhooks, 64 KB for everything else."""
+    """The most bytes a request body to this path may have: 256 KB for webhooks, 32 MB for settlement reports, 64 KB for
+    everything else."""
+    if path == REPORT_PATH:
+        return REPORT_BODY_LIMIT_BYTES
     return WEBHOOK_BODY_LIMIT_BYTES if path.startswith("/webhooks/") else BODY_LIMIT_BYTES
 
 
@@ -72,21 +78,28 @@ class Edge:
     Gives the request its id (`scope["state"]["request_id"]`, the log context, `X-Request-Id`), refuses a body beyond
     `body_limit(path)` bytes with 413, adds the security headers that a response did not set itself, answers an
     unexpected exception with a 500 without internals, and calls `log(method, path, status, duration_ms, request_id)`,
-    never with query, headers or body, and `observe(method, route template, status, seconds)`.
+    never with query, headers or body, and `observe(method, route template, status, seconds)`. Where we are known by an
+    https address (`is_secure`), browsers are told to come by no other way.
     """
 
     def __init__(
-        self, app: ASGIApp, observe: Observe, log: RequestLine, body_limit: Callable[[str], int] = body_limit_bytes
+        self,
+        app: ASGIApp,
+        observe: Observe,
+        log: RequestLine,
+        body_limit: Callable[[str], int] = body_limit_bytes,
+        is_secure: bool = False,
     ) -> None:
         self.app = app
         self.observe = observe
         self.log = log
         self.body_limit = body_limit
+        self.headers = (*SECURITY_HEADERS, ONLY_HTTPS) if is_secure else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        exchange = _Exchange(scope, receive, send, self.body_limit(scope["path"]))
+        exchange = _Exchange(scope, receive, send, self.body_limit(scope["path"]), self.headers)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         token = REQUEST_ID.set(exchange.request_id)
         try:
@@ -125,11 +138,14 @@ class Edge:
 class _Exchange:
     """One request and its response: what its headers say, how much body came, which status went out (0: none yet)."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body_limit_bytes: int) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, body_limit_bytes: int, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
         self.started_at = time.perf_counter()
         self.scope = scope
         self.body_limit_bytes = body_limit_bytes
         self.status = 0
+        self._headers = headers
         self._receive = receive
         self._send = send
         self._body_bytes = 0
@@ -168,7 +184,7 @@ class _Exchange:
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             already_set = {name for name, _ in headers}
-            headers.extend(header for header in SECURITY_HEADERS if header[0] not in already_set)
+            headers.extend(header for header in self._headers if header[0] not in already_set)
             headers.append((b"x-request-id", self.request_id.encode("ascii")))
             message["headers"] = headers
         await self._send(message)

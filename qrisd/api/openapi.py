@@ -12,7 +12,8 @@ from pydantic_core import to_json
 
 from qrisd import __version__
 from qrisd.api import examples
-from qrisd.api.operations import HEADERS, OPERATIONS, STORAGE, TAGS, Answer, Operation, Parameter
+from qrisd.api.operations import OPERATIONS
+from qrisd.api.operations.base import HEADERS, STORAGE, TAGS, Answer, Operation, Parameter
 from qrisd.api.problems import BY_CODE
 from qrisd.api.shapes import GenericWebhook, Problem
 from qrisd.services.api_keys import SCOPES
@@ -113,6 +114,8 @@ def _operation(operation: Operation) -> JsonObject:
     }
     if operation.body is not None:
         made["requestBody"] = _body(operation.body, operation.body_example)
+    if operation.file_example is not None:
+        made["requestBody"] = _file(operation.file_example)
     made["security"] = [{"apiKey": [operation.scope]}] if operation.scope else []
     return made
 
@@ -140,6 +143,11 @@ def _body(shape: type[BaseModel], example: Mapping[str, Any] | None) -> JsonObje
     return {"required": True, "content": {"application/json": content}}
 
 
+def _file(example: str) -> JsonObject:
+    content = {"schema": {"type": "string"}, "example": example}
+    return {"required": True, "content": {"text/csv": content, "application/octet-stream": {}}}
+
+
 def _responses(operation: Operation) -> JsonObject:
     made: JsonObject = {str(status): _answer(answer) for status, answer in operation.answers.items()}
     for status, codes in _refusals(operation).items():
@@ -150,7 +158,11 @@ def _responses(operation: Operation) -> JsonObject:
 
 def _refusals(operation: Operation) -> dict[int, tuple[str, ...]]:
     """The codes of every problem of this call, by status."""
-    codes = (*(KEYED if operation.scope else ()), *operation.problems, *(WITH_BODY if operation.body else ()))
+    codes = (
+        *(KEYED if operation.scope else ()),
+        *operation.problems,
+        *(WITH_BODY if operation.body or operation.file_example else ()),
+    )
     by_status: dict[int, tuple[str, ...]] = {}
     for code in sorted(set(codes), key=lambda code: (BY_CODE[code].status, codes.index(code))):
         status = BY_CODE[code].status
@@ -178,6 +190,8 @@ def _answer(answer: Answer) -> JsonObject:
         made["content"] = {"application/json": {"schema": _ref(answer.shape.__name__), "example": answer.example}}
     elif answer.media_type is not None:
         made["content"] = {answer.media_type: {}}
+    for media_type in answer.also:
+        made["content"][media_type] = {}
     return made
 
 

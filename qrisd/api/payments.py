@@ -6,7 +6,6 @@ import asyncio
 import base64
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
 from functools import lru_cache, partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,7 +16,15 @@ from starlette.responses import Response
 
 from qrisd import qr_image
 from qrisd.api.rendered import Rendered
-from qrisd.api.requests import bad_query, read_body, read_idempotency_key, read_query, read_whole_number
+from qrisd.api.requests import (
+    acting,
+    bad_query,
+    read_body,
+    read_day,
+    read_idempotency_key,
+    read_query,
+    read_whole_number,
+)
 from qrisd.domain import business_day
 from qrisd.domain.errors import Forbidden, NotFound, OrderIdTaken
 from qrisd.domain.payment import Payment, Status
@@ -35,7 +42,6 @@ from qrisd.store.payments import Filter
 MAX_WAIT_S: Final = 60
 RETRY_AFTER_S: Final = "2"
 TIMELINE_LIMIT: Final = 1000
-_PARSED_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PARSED_CURSOR: Final = re.compile(rb"([0-9T:.-]{23}Z) ([0-9a-f-]{36})")
 LIST_PARAMETERS: Final = ("status", "order_id", "provider", "outlet", "from", "to", "limit", "cursor")
 
@@ -111,7 +117,7 @@ class PaymentsApi:
     def _filter(self, query: Mapping[str, str], caller: Caller) -> Filter:
         if "status" in query and query["status"] not in Status.__members__:
             raise bad_query("status", f"must be one of {', '.join(Status)}")
-        first, last = _day(query, "from"), _day(query, "to")
+        first, last = read_day(query, "from"), read_day(query, "to")
         return Filter(
             status=query.get("status"),
             order_id=query.get("order_id"),
@@ -150,14 +156,14 @@ class PaymentsApi:
         return await self._done(request, caller, self._service.check)
 
     async def cancel(self, request: Request, caller: Caller) -> Response:
-        return await self._done(request, caller, self._service.cancel)
+        return await self._done(request, caller, partial(self._service.cancel, by=acting(request, caller)))
 
     async def renew(self, request: Request, caller: Caller) -> Response:
-        return await self._done(request, caller, self._service.renew)
+        return await self._done(request, caller, partial(self._service.renew, by=acting(request, caller)))
 
     async def confirm(self, request: Request, caller: Caller) -> Response:
         word = await read_body(request, ConfirmPayment)
-        act = partial(self._service.confirm, word=word, caller=caller.name)
+        act = partial(self._service.confirm, word=word, caller=caller.name, by=acting(request, caller))
         return await self._done(request, caller, act)
 
     async def _done(self, request: Request, caller: Caller, act: Callable[[str], Any]) -> Response:
@@ -192,19 +198,6 @@ def _matches(if_none_match: str | None, etag: str) -> bool:
         return False
     given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
     return etag in given or "*" in given
-
-
-def _day(query: Mapping[str, str], name: str) -> date | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text) if _PARSED_DATE.fullmatch(text) else None
-    except ValueError:
-        day = None
-    if day is None or not date(2000, 1, 1) <= day <= date(2200, 1, 1):
-        raise bad_query(name, "must be a business day like 2026-01-15")
-    return day
 
 
 def _cursor(last: Payment) -> str:

@@ -29,11 +29,15 @@ class Problem:
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.Unauthorized: Problem(401, "unauthorized", "No valid API key"),
     errors.Forbidden: Problem(403, "forbidden", "Not allowed with this API key"),
+    errors.SelfApproval: Problem(403, "self_approval", "Nobody decides about their own request"),
     errors.NotFound: Problem(404, "not_found", "Not found"),
     errors.WrongState: Problem(409, "wrong_state", "The payment's status does not allow this"),
+    errors.WrongRefundState: Problem(409, "wrong_state", "The refund's status does not allow this"),
     errors.EndpointOff: Problem(409, "endpoint_off", "The callback's endpoint is switched off"),
+    errors.ReportKnown: Problem(409, "report_known", "The report was imported before"),
     errors.OrderIdTaken: Problem(409, "order_id_taken", "The order id belongs to another payment"),
     errors.IdempotencyInProgress: Problem(409, "idempotency_in_progress", "The first request is still running", 1),
+    errors.IdempotencyKeyRequired: Problem(400, "idempotency_key_required", "This call needs an Idempotency-Key"),
     errors.IdempotencyKeyInvalid: Problem(400, "idempotency_key_invalid", "The Idempotency-Key cannot be used"),
     errors.IdempotencyKeyReused: Problem(
         422, "idempotency_key_reused", "The Idempotency-Key belongs to another request"
@@ -117,8 +121,12 @@ def _members(error: Exception) -> dict[str, Any]:
             return {"errors": [asdict(one) for one in error.errors]}
         case errors.WrongState():
             return {"payment_status": error.status}
+        case errors.WrongRefundState():
+            return {"refund_status": error.status}
         case errors.OrderIdTaken():
             return {} if error.payment_id is None else {"existing": error.payment_id}
+        case errors.ReportKnown():
+            return {"existing": error.file_id}
         case errors.ProviderError():
             return {"provider": error.provider, "provider_code": error.provider_code}
     return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from datetime import date, datetime
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,10 +13,15 @@ from starlette.requests import Request
 from qrisd.api.headers import single_header
 from qrisd.api.json_body import BadBody, parse
 from qrisd.domain.errors import FieldError, IdempotencyKeyInvalid, Invalid
+from qrisd.domain.times import from_rfc3339
+from qrisd.services.api_keys import Caller
+from qrisd.store.audit_log import Actor
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ROW_ID: Final = re.compile(r"[0-9]{1,15}")
 
 # Kinder words for what pydantic says; the rest of its messages are clear as they are.
 _ADVICE: Final = {
@@ -72,9 +78,44 @@ def read_whole_number(query: Mapping[str, str], name: str, *, least: int, most: 
     return int(text)
 
 
+def read_moment(query: Mapping[str, str], name: str) -> datetime | None:
+    """A time of the query. Raises BadBody."""
+    try:
+        return from_rfc3339(query[name]) if name in query else None
+    except ValueError as error:
+        raise bad_query(name, str(error)) from None
+
+
+def read_day(query: Mapping[str, str], name: str) -> date | None:
+    """A business day of the query. Raises BadBody."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not date(2000, 1, 1) <= day <= date(2200, 1, 1):
+        raise bad_query(name, "must be a business day like 2026-01-15")
+    return day
+
+
+def read_row_cursor(query: Mapping[str, str]) -> int | None:
+    """The `cursor` of a list whose cursors are the ids of rows. Raises BadBody."""
+    text = query.get("cursor")
+    if text is not None and not _ROW_ID.fullmatch(text):
+        raise bad_query("cursor", "is not a next_cursor from this list")
+    return None if text is None else int(text)
+
+
 def read_idempotency_key(request: Request) -> str | None:
     """The Idempotency-Key, None when there is none. Raises IdempotencyKeyInvalid."""
     key = single_header(request.headers, "idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise IdempotencyKeyInvalid("Send an Idempotency-Key of 1 to 255 visible ASCII characters, a UUID for example.")
     return key
+
+
+def acting(request: Request, caller: Caller) -> Actor:
+    """Who does what this request asks for, for the audit log."""
+    return caller.acting(request.client.host if request.client else "-")

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from starlette.routing import Route
 
 from qrisd.api import docs
+from qrisd.api.audit import AuditApi
 from qrisd.api.auth import Auth, Endpoint, Handler
 from qrisd.api.callbacks import CallbacksApi
 from qrisd.api.events import EventsApi
+from qrisd.api.exports import ExportsApi
 from qrisd.api.health import HealthApi
 from qrisd.api.ledger import LedgerApi
 from qrisd.api.payments import PaymentsApi
 from qrisd.api.providers import ProvidersApi
+from qrisd.api.reconciliations import ReconciliationsApi
+from qrisd.api.refunds import RefundsApi
+from qrisd.api.settlements import SettlementsApi
 from qrisd.api.streams import StreamsApi
 from qrisd.api.webhooks import WebhooksApi
 from qrisd.domain.permissions import OPEN, ROUTES
@@ -28,7 +33,12 @@ class Api:
     streams: StreamsApi
     events: EventsApi
     callbacks: CallbacksApi
+    refunds: RefundsApi
     ledger: LedgerApi
+    settlements: SettlementsApi
+    reconciliations: ReconciliationsApi
+    exports: ExportsApi
+    audit: AuditApi
     providers: ProvidersApi
     webhooks: WebhooksApi
     health: HealthApi
@@ -59,6 +69,14 @@ def routes(api: Api) -> list[Route]:
         keyed("POST", "/payments/{id}/cancel", payments.cancel),
         keyed("POST", "/payments/{id}/renew", payments.renew),
         keyed("POST", "/payments/{id}/confirm", payments.confirm),
+        keyed("POST", "/payments/{id}/refunds", api.refunds.create),
+        keyed("GET", "/payments/{id}/refunds", api.refunds.of_payment),
+        keyed("GET", "/payments/{id}/refundable", api.refunds.refundable),
+        keyed("GET", "/refunds", api.refunds.find),
+        keyed("GET", "/refunds/{id}", api.refunds.get),
+        keyed("POST", "/refunds/{id}/approve", api.refunds.approve),
+        keyed("POST", "/refunds/{id}/reject", api.refunds.reject),
+        keyed("POST", "/refunds/{id}/cancel", api.refunds.cancel),
         keyed("GET", "/payments/{id}/ledger", api.ledger.of_payment),
         keyed("GET", "/ledger", api.ledger.balances),
         keyed("GET", "/events", api.events.find),
@@ -69,6 +87,18 @@ def routes(api: Api) -> list[Route]:
         keyed("POST", "/callbacks/endpoints/resume", api.callbacks.resume),
         keyed("GET", "/callbacks/{id}", api.callbacks.get),
         keyed("POST", "/callbacks/{id}/replay", api.callbacks.replay),
+        keyed("GET", "/settlements", api.settlements.find),
+        keyed("GET", "/settlements/files", api.settlements.files),
+        keyed("GET", "/settlements/overcharges", api.settlements.overcharges),
+        keyed("POST", "/settlements/import", api.settlements.import_report),
+        keyed("POST", "/reconciliations", api.reconciliations.start),
+        keyed("GET", "/reconciliations", api.reconciliations.find),
+        keyed("POST", "/reconciliations/exceptions/{id}", api.reconciliations.act),
+        keyed("GET", "/reconciliations/{date}", api.reconciliations.get),
+        keyed("GET", "/reconciliations/{date}/exceptions", api.reconciliations.exceptions),
+        keyed("POST", "/payouts", api.reconciliations.enter_payout),
+        keyed("GET", "/exports/{file}", api.exports.export),
+        keyed("GET", "/audit", api.audit.find),
         keyed("GET", "/providers", api.providers.find),
         unkeyed("POST", "/webhooks/{provider}/v1.0/access-token/b2b", api.webhooks.issue_token),
         # Some providers append a path of their own to the address they were given.

@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from qrisd import __version__
-from qrisd.cli import backup, callbacks, doctor, keys, ledger, qr, serve, simulate_pay, users, verify
+from qrisd.cli import (
+    audit,
+    backup,
+    callbacks,
+    doctor,
+    export,
+    keys,
+    ledger,
+    qr,
+    reconcile,
+    refunds,
+    serve,
+    settlements,
+    simulate_pay,
+    users,
+    verify,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,12 +35,17 @@ app.command("serve")(serve.serve)
 app.command("simulate-pay")(simulate_pay.simulate_pay)
 app.command("doctor")(doctor.doctor)
 app.command("verify")(verify.verify)
+app.command("audit")(audit.audit)
+app.command("export")(export.export)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(reconcile.app, name="reconcile")
+app.add_typer(settlements.app, name="settlements")
+app.add_typer(refunds.app, name="refunds")
 app.add_typer(qr.app, name="qr")
 
 

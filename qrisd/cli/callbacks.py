@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from qrisd.cli.common import AsJson, Config, clear_errors, fail, open_database, print_json, read_settings, transaction
+from qrisd.cli.common import (
+    AsJson,
+    Config,
+    by_command,
+    clear_errors,
+    fail,
+    moment,
+    note,
+    open_database,
+    print_json,
+    read_settings,
+    transaction,
+)
 
 if TYPE_CHECKING:
     from qrisd.callback_secrets import CallbackSecrets
@@ -112,7 +124,7 @@ def resume(url: Url, as_json: AsJson = False, config: Config = None) -> None:
     endpoint = _endpoint(url) or ""
     with open_database(settings) as conn, clear_errors():
         with transaction(conn):
-            begun = callbacks.resume(conn, endpoint, now)
+            begun = callbacks.resume(conn, endpoint, by_command(), now)
         replayed, _ = _finish(conn, begun, now)
     if as_json:
         print_json({"url": endpoint, "replayed": replayed})
@@ -156,7 +168,7 @@ def secret(
     settings = read_settings(config)
     _require_installation(settings)
     secrets = _secrets(settings)
-    until = _rotate(secrets) if rotate else None
+    until = _rotate(settings, secrets) if rotate else None
     if as_json:
         print_json({"secrets": secrets.live(), "old_until": to_text_or_none(until)})
         return
@@ -169,13 +181,15 @@ def secret(
         typer.echo("until then the second signs beside it.", err=True)
 
 
-def _rotate(secrets: CallbackSecrets) -> datetime:
+def _rotate(settings: Settings, secrets: CallbackSecrets) -> datetime:
     if secrets.are_configured:
         fail(
             "the secret is in the settings: put a new one into callbacks.secret and the present one into "
             "callbacks.old_secret, and restart the server"
         )
-    return secrets.rotate()[1]
+    with open_database(settings) as conn, clear_errors(), transaction(conn):
+        note(conn, "callback_secret.rotated", "callbacks.secret", datetime.now(UTC))
+        return secrets.rotate()[1]
 
 
 def _secrets(settings: Settings) -> CallbackSecrets:
@@ -225,18 +239,8 @@ def _wanted(settings: Settings, since: str | None, endpoint: str | None, status:
     return Filter(
         status=_status(status) if status else None,
         endpoint=_endpoint(endpoint),
-        since=_since(since, ZoneInfo(settings.timezone)) if since else None,
+        since=moment(since, ZoneInfo(settings.timezone)) if since else None,
     )
-
-
-def _since(text: str, zone: ZoneInfo) -> datetime:
-    from qrisd.domain import business_day
-    from qrisd.domain.times import from_rfc3339
-
-    try:
-        return business_day.bounds(date.fromisoformat(text), zone)[0] if len(text) == 10 else from_rfc3339(text)
-    except (ValueError, OverflowError):
-        fail("--since must be a business day like 2026-01-15, or a time like 2026-01-15T03:00:00Z")
 
 
 def _newest(conn: Connection, wanted: list[Filter], limit: int) -> list[Callback]:
@@ -257,7 +261,7 @@ def _replay_one(settings: Settings, callback_id: str) -> int:
     from qrisd.services import callbacks
 
     with open_database(settings) as conn, clear_errors(), transaction(conn):
-        callbacks.replay(conn, callback_id, datetime.now(UTC))
+        callbacks.replay(conn, callback_id, by_command(), datetime.now(UTC))
     return 1
 
 
@@ -267,7 +271,7 @@ def _replay_all(settings: Settings, wanted: Filter) -> tuple[int, int]:
     now = datetime.now(UTC)
     with open_database(settings) as conn, clear_errors():
         with transaction(conn):
-            begun = callbacks.replay_batch(conn, wanted, now)
+            begun = callbacks.begin_replay(conn, wanted, by_command(), now)
         return _finish(conn, begun, now)
 
 

@@ -8,9 +8,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -70,6 +71,17 @@ def open_database(settings: Settings, *, read_only: bool = False) -> Iterator[Co
     os.umask(0o077)
     with clear_errors(), closing(connect(data_dir.database, read_only=read_only, busy_timeout_s=10)) as conn:
         yield conn
+
+
+def moment(text: str, zone: ZoneInfo) -> datetime:
+    """The moment that `--since` names: the first of a business day, or a time in RFC 3339. Exits 1 for another text."""
+    from qrisd.domain import business_day
+    from qrisd.domain.times import from_rfc3339
+
+    try:
+        return business_day.bounds(date.fromisoformat(text), zone)[0] if len(text) == 10 else from_rfc3339(text)
+    except (ValueError, OverflowError):
+        fail("--since must be a business day like 2026-01-15, or a time like 2026-01-15T03:00:00Z")
 
 
 def by_command() -> Actor:

@@ -25,12 +25,30 @@ class Forbidden(QrisdError):
     """Whoever calls is known but may not do this: their key lacks the scope, or their role the permission."""
 
 
+class SelfApproval(Forbidden):
+    """Somebody tried to decide about what they asked for themselves: `who`, from `source`."""
+
+    def __init__(self, message: str, refund_id: str, who: str, source: str | None) -> None:
+        super().__init__(message)
+        self.refund_id = refund_id
+        self.who = who
+        self.source = source
+
+
 class NotFound(QrisdError):
     """There is no such thing, or the caller may not know of it."""
 
 
 class WrongState(QrisdError):
     """The payment's present status does not allow this; `status` says which it is."""
+
+    def __init__(self, message: str, status: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class WrongRefundState(QrisdError):
+    """The refund's present status does not allow this; `status` says which it is."""
 
     def __init__(self, message: str, status: str) -> None:
         super().__init__(message)
@@ -57,6 +75,14 @@ class EndpointOff(QrisdError):
     """The receiver of a callback is switched off: nothing is sent to it until a person resumes it."""
 
 
+class ReportKnown(QrisdError):
+    """This very settlement report was imported before; `file_id` says which it is."""
+
+    def __init__(self, message: str, file_id: str) -> None:
+        super().__init__(message)
+        self.file_id = file_id
+
+
 class OrderIdTaken(QrisdError):
     """The order id belongs to a payment made by a different request; `payment_id` says which, where the caller may know
     of it."""
@@ -64,6 +90,10 @@ class OrderIdTaken(QrisdError):
     def __init__(self, message: str, payment_id: str | None) -> None:
         super().__init__(message)
         self.payment_id = payment_id
+
+
+class IdempotencyKeyRequired(QrisdError):
+    """A call that moves money came without an Idempotency-Key."""
 
 
 class IdempotencyKeyInvalid(QrisdError):

@@ -44,6 +44,7 @@ class Source(StrEnum):
     CLOCK = "clock"
     MERCHANT = "merchant"
     PERSON = "person"  # a named person's word that the money came
+    RECONCILIATION = "reconciliation"  # the provider's answer, or its report, when a day was reconciled
 
 
 OPEN: Final = frozenset({Status.CREATED, Status.PENDING})
@@ -139,7 +140,8 @@ class Observation:
 
     `status` None means the provider named a state we do not know: nothing is decided. `absent` means the provider says
     it has no such charge. `amount` is the QR's amount while PENDING and the money received when PAID;
-    `amount_refunded` is the total given back so far. `detail` is what the provider said, for the log.
+    `amount_refunded` is the total given back so far. `given_by_hand` is money that was given back without the provider,
+    `refund_id` the refund of ours that is spoken of. `detail` is what the provider said, for the log.
     """
 
     source: Source
@@ -147,6 +149,8 @@ class Observation:
     absent: bool = False
     amount: int | None = None
     amount_refunded: int | None = None
+    given_by_hand: int = 0
+    refund_id: str | None = None
     currency: str | None = None
     provider_trx_id: str | None = None
     provider_ref_no: str | None = None
@@ -174,6 +178,8 @@ def apply(payment: Payment, attempt: Attempt, seen: Observation, now: datetime) 
     Returns None when nothing changes, so that repeats are harmless. Raises nothing: an observation that contradicts
     what was asked (another amount, currency or charge) is recorded on the attempt and never believed.
     """
+    if seen.given_by_hand:
+        return _change(payment, attempt, _with_refund(payment, seen.given_by_hand), attempt, seen, now)
     problem = contradiction(attempt, payment.currency, seen)
     if problem is not None:
         return _refuse(payment, attempt, seen, problem, now)
@@ -282,8 +288,8 @@ def _own(payment: Payment, attempt: Attempt) -> Attempt | Payment:
 
 def _with_refund(payment: Payment, extra: int) -> Payment:
     """`extra` rupiah more given back move a paid payment; what comes back of an underpaid one is counted and moves
-    nothing."""
-    total = payment.amount_refunded + extra
+    nothing. More than came is never counted: a provider may give back what was given by hand before."""
+    total = min(payment.amount_refunded + extra, payment.amount_paid)
     if total == 0 or payment.status not in MONEY:
         return replace(payment, amount_refunded=total)
     full = total >= payment.amount_paid or payment.status is Status.REFUNDED
@@ -389,10 +395,16 @@ _LOG_BY_STATUS: Final = {
 }
 
 
-_LOG_BY_SOURCE: Final = {Source.WEBHOOK: "WEBHOOK_SUCCESS", Source.PERSON: "CONFIRMED"}
+_LOG_BY_SOURCE: Final = {
+    Source.WEBHOOK: "WEBHOOK_SUCCESS",
+    Source.PERSON: "CONFIRMED",
+    Source.RECONCILIATION: "RECONCILE",
+}
 
 
 def _log_name(before: Payment, after: Payment, seen: Observation) -> str:
+    if seen.refund_id is not None:
+        return "REFUND"
     if seen.source in _LOG_BY_SOURCE:
         return _LOG_BY_SOURCE[seen.source]
     if after.status is not before.status:

@@ -21,7 +21,8 @@ _FEED_AND_CUT: Final = b"\x1bd\x04\x1dV\x00"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What is printed. `amount` is whole rupiah; `is_copy` marks every print after the first."""
+    """What is printed. `amount` is what was paid and `amount_refunded` what went back of it, in whole rupiah; `is_copy`
+    marks every print after the first."""
 
     merchant_name: str
     nmid: str | None
@@ -29,6 +30,7 @@ class Receipt:
     cashier: str | None
     order_id: str
     amount: int
+    amount_refunded: int = 0
     paid_at: datetime
     provider_ref_no: str | None
     description: str | None
@@ -49,13 +51,28 @@ def lines(receipt: Receipt, paper_mm: PaperMm, zone: ZoneInfo) -> list[str]:
     ]
     head = [receipt.merchant_name, f"NMID {receipt.nmid}" if receipt.nmid else "", COPY_MARK if receipt.is_copy else ""]
     body = [line for name, value in rows if value for line in _row(name, value, width)]
-    total = ["-" * width, *_row("QRIS", rupiah(receipt.amount), width), "-" * width, "LUNAS".center(width).rstrip()]
-    return [line.center(width).rstrip() for text in head if text for line in _wrapped(text, width)] + body + total
+    rule = "-" * width
+    total = [rule, *_row("QRIS", rupiah(receipt.amount), width), *_returned(receipt, width), rule]
+    return [*_centred(head, width), *body, *total, *_centred([_standing(receipt)], width)]
+
+
+def _returned(receipt: Receipt, width: int) -> list[str]:
+    return _row("Dikembalikan", rupiah(receipt.amount_refunded), width) if receipt.amount_refunded else []
+
+
+def _standing(receipt: Receipt) -> str:
+    if receipt.amount_refunded >= receipt.amount:
+        return "DIKEMBALIKAN"
+    return "LUNAS, DIKEMBALIKAN SEBAGIAN" if receipt.amount_refunded else "LUNAS"
 
 
 def escpos(text: Sequence[str]) -> bytes:
     """What to send to a receipt printer: the lines, then a feed and a cut. Letters lose their accents."""
     return _INITIALISE + b"".join(_plain(line) + b"\n" for line in text) + _FEED_AND_CUT
+
+
+def _centred(texts: Sequence[str], width: int) -> list[str]:
+    return [line.center(width).rstrip() for text in texts for line in _wrapped(text, width)]
 
 
 def _row(name: str, value: str, width: int) -> list[str]:

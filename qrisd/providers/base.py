@@ -123,6 +123,9 @@ class ProviderSettings(BaseModel):
     base_url: str | None = Field(None, description="Another address for the provider's API, without a final slash.")
     timeout: float = Field(10.0, gt=0, le=60, description="Seconds one call to the provider may take in all.")
     nmid: str | None = Field(None, description="The NMID every QR must carry; a QR for another merchant is refused.")
+    settles_after_days: int | None = Field(
+        None, ge=0, le=60, description="Days after a payment until it pays out; as under reconcile when left out."
+    )
 
     @property
     def configured(self) -> bool:

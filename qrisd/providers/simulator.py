@@ -26,9 +26,18 @@ from qrisd.domain.errors import (
     WebhookUnsigned,
 )
 from qrisd.domain.payment import Attempt, Observation, Source, Status
-from qrisd.providers.base import Capabilities, Charge, ProviderSettings, WebhookEvent
+from qrisd.providers.base import (
+    Capabilities,
+    Charge,
+    ProviderSettings,
+    RefundObservation,
+    RefundOrder,
+    RefundStatus,
+    WebhookEvent,
+)
 
 Behaviour = Literal["normal", "slow", "refuse", "unreachable", "lose_answer", "wrong_qr"]
+RefundBehaviour = Literal["normal", "slow", "pending", "refuse", "unreachable", "lose_answer"]
 
 SLOW_S: Final = 3.0
 MAX_SKEW_S: Final = 300
@@ -46,6 +55,9 @@ class SimulatorSettings(ProviderSettings):
     merchant_city: str = Field("JAKARTA", min_length=1, max_length=15, description="Shown by the payer's app.")
     nmid: str | None = Field("ID0000000000000", description="The NMID its QRs carry.")
     behaviour: Behaviour = Field("normal", description="How it answers: " + ", ".join(get_args(Behaviour)) + ".")
+    refund_behaviour: RefundBehaviour = Field(
+        "normal", description="How it answers refunds: " + ", ".join(get_args(RefundBehaviour)) + "."
+    )
 
 
 class SimulatorBody(BaseModel):
@@ -66,7 +78,7 @@ class SimulatorBody(BaseModel):
 class Simulator:
     """The provider. `clock` gives the present time, `secret` signs its webhooks."""
 
-    capabilities = Capabilities(cancel=True, polled=False, webhook_proves_status=True)
+    capabilities = Capabilities(cancel=True, refund=True, partial_refund=True, polled=False, webhook_proves_status=True)
 
     def __init__(self, name: str, settings: SimulatorSettings, secret: str, clock: Callable[[], datetime]) -> None:
         self.name = name
@@ -95,12 +107,41 @@ class Simulator:
         return self._pending(charge.reference, amount, charge.expires_at, Source.PROVIDER)
 
     async def fetch_status(self, attempt: Attempt) -> Observation:
+        """It keeps no account of its own: the money it knows of is what its webhooks told us."""
+        if attempt.amount_paid:
+            return Observation(
+                source=Source.LOOKUP,
+                status=Status.PAID,
+                amount=attempt.amount_paid,
+                currency="IDR",
+                provider_trx_id=trx_id(attempt.reference),
+            )
         if attempt.expires_at <= self._clock():
             return Observation(source=Source.LOOKUP, status=Status.EXPIRED, provider_trx_id=trx_id(attempt.reference))
         return self._pending(attempt.reference, attempt.amount, attempt.expires_at, Source.LOOKUP)
 
     async def cancel_qr(self, attempt: Attempt) -> Observation:
         return Observation(source=Source.PROVIDER, status=Status.CANCELLED, provider_trx_id=trx_id(attempt.reference))
+
+    async def refund(self, attempt: Attempt, order: RefundOrder) -> RefundObservation:
+        behaviour = self._settings.refund_behaviour
+        if behaviour == "slow":
+            await asyncio.sleep(SLOW_S)
+        elif behaviour == "refuse":
+            detail = "The simulator was told to refuse refunds."
+            return RefundObservation(status=RefundStatus.REFUSED, detail=detail)
+        elif behaviour == "unreachable":
+            raise ProviderUnreachable(self.name, "The simulator was told to be unreachable. Nothing was sent.")
+        elif behaviour == "lose_answer":
+            raise ProviderUncertain(self.name, "The simulator was told to lose its answer.")
+        return self._refunded(order, RefundStatus.PENDING if behaviour == "pending" else RefundStatus.DONE)
+
+    async def fetch_refund(self, attempt: Attempt, order: RefundOrder) -> RefundObservation:
+        """Whatever it was asked to give back was given back: it keeps no account of its own."""
+        return self._refunded(order, RefundStatus.DONE)
+
+    def _refunded(self, order: RefundOrder, status: RefundStatus) -> RefundObservation:
+        return RefundObservation(status=status, amount=order.amount, provider_refund_id=trx_id(order.reference))
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         self._verify(headers, body, now)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import to_json
 from uuid_utils.compat import uuid7
@@ -18,7 +18,8 @@ from qrisd.domain.callback import Callback, CallbackStatus, Endpoint, Try
 from qrisd.domain.errors import EndpointOff, FieldError, Invalid, NotFound
 from qrisd.domain.times import to_text
 from qrisd.services.delivering import Delivery
-from qrisd.store import callback_endpoints, callbacks
+from qrisd.store import audit_log, callback_endpoints, callbacks
+from qrisd.store.audit_log import Actor
 from qrisd.store.callbacks import Filter
 from qrisd.store.db import Connection
 
@@ -53,8 +54,9 @@ class Trouble:
     dead: int
 
 
-def replay(conn: Connection, callback_id: str, now: datetime) -> Callback:
-    """Make one callback due now, under its old id. Raises NotFound, and EndpointOff where nothing may be sent."""
+def replay(conn: Connection, callback_id: str, by: Actor, now: datetime) -> Callback:
+    """Make one callback due now, under its old id, as `by` wants it. Raises NotFound, and EndpointOff where nothing may
+    be sent."""
     callback = callbacks.get(conn, callback_id)
     if callback is None:
         raise NotFound("There is no such callback.")
@@ -62,9 +64,23 @@ def replay(conn: Connection, callback_id: str, now: datetime) -> Callback:
     if endpoint.off_since is not None:
         raise EndpointOff(f"{endpoint.url} is switched off: {endpoint.reason}. Mend it, resume it, then replay.")
     callbacks.replay(conn, [callback_id], now)
+    was = {"status": callback.status, "tries": callback.tries}
+    audit_log.add(conn, by, "callback.replayed", now, what=callback_id, before=was)
     done = callbacks.get(conn, callback_id)
     assert done is not None
     return done
+
+
+def begin_replay(conn: Connection, wanted: Filter, by: Actor, now: datetime) -> Batch:
+    """Note who wants these callbacks sent again, and do the first step of it."""
+    limits = None if wanted.outlets is None else sorted(wanted.outlets)
+    conditions = {**asdict(wanted), "outlets": limits}
+    audit_log.add(conn, by, "callbacks.replayed", now, after=_given(conditions))
+    return replay_batch(conn, wanted, now)
+
+
+def _given(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in conditions.items() if value is not None}
 
 
 def replay_batch(conn: Connection, wanted: Filter, now: datetime) -> Batch:
@@ -77,11 +93,14 @@ def replay_batch(conn: Connection, wanted: Filter, now: datetime) -> Batch:
     return Batch(len(going), len(found) - len(going), rest)
 
 
-def resume(conn: Connection, url: str, now: datetime) -> Batch:
-    """Switch an endpoint on again; what was given up for it is due now, as far as `replay_batch` goes. Raises NotFound
-    when it is not switched off."""
-    if callback_endpoints.get(conn, url).off_since is None:
+def resume(conn: Connection, url: str, by: Actor, now: datetime) -> Batch:
+    """Switch an endpoint on again, as `by` wants it; what was given up for it is due now, as far as `replay_batch`
+    goes. Raises NotFound when it is not switched off."""
+    endpoint = callback_endpoints.get(conn, url)
+    if endpoint.off_since is None:
         raise NotFound(f"No endpoint {url[:200]} is switched off.")
+    was = {"off_since": to_text(endpoint.off_since), "reason": endpoint.reason}
+    audit_log.add(conn, by, "endpoint.resumed", now, what=url, before=was)
     callback_endpoints.save(conn, Endpoint(url=url))
     return replay_batch(conn, Filter(status=CallbackStatus.DEAD, endpoint=url), now)
 

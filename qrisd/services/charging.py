@@ -21,7 +21,7 @@ from qrisd.services.observing import Door, Recorded, checked
 from qrisd.store import attempts, payment_logs, payments
 from qrisd.store.db import Connection, Database
 
-# Something more to store in the transaction that stores what came of a charge.
+# Something more to store in the transaction that stores what became of a payment.
 Also = Callable[[Connection, Payment], None]
 
 
@@ -129,7 +129,7 @@ class Charging:
         return await self._db.write(unit)
 
     async def next_attempt(
-        self, payment: Payment, provider: str, closing: Closing | None = None
+        self, payment: Payment, provider: str, closing: Closing | None = None, also: Also | None = None
     ) -> tuple[Payment, Attempt]:
         """Store a further attempt and make it the payment's present one, together with how the one before ended.
 
@@ -147,6 +147,8 @@ class Charging:
             recorded = self._door.record(conn, attempt.id, renewed, now)
             if closing is not None:
                 self._door.record(conn, closing.attempt.id, closing.seen, now)
+            if also is not None:
+                also(conn, recorded.payment)
             return recorded
 
         recorded = await self._db.write(unit, then=self._door.announce)

@@ -48,7 +48,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Who asks, and under which Idempotency-Key."""
+    """Which API key asks, and under which Idempotency-Key. A person at a till, known by their session, has none."""
 
     api_key_id: str
     idempotency_key: str | None
@@ -97,7 +97,7 @@ class Creating:
         self._clock = clock
         self._has_room = has_room
 
-    async def create(self, order: CreatePayment, key: Key) -> Answer:
+    async def create(self, order: CreatePayment, key: Key | None) -> Answer:
         """Make the payment and its QR, or answer a repetition. A provider's trouble is raised as ProviderError; an
         unknown outcome is an answer (202), never an error."""
         self._check_callback_url(order)
@@ -113,7 +113,7 @@ class Creating:
             return begun
         return await self._carry_on(begun, names, key)
 
-    async def _carry_on(self, begun: _Begun, names: Sequence[str], key: Key) -> Answer:
+    async def _carry_on(self, begun: _Begun, names: Sequence[str], key: Key | None) -> Answer:
         payment, running = begun.payment, self._charging.is_running(begun.payment.id)
         if begun.fresh is not None:
             charge = self._charging.charge(payment, begun.fresh, names[1:], self._also(key))
@@ -132,7 +132,7 @@ class Creating:
             return await self._final(payment, key)
         return await self._final(payment, key, replayed=not begun.keyed)
 
-    async def _resume(self, payment: Payment, names: Sequence[str], key: Key) -> Payment:
+    async def _resume(self, payment: Payment, names: Sequence[str], key: Key | None) -> Payment:
         """Go on with a create that has no answer yet: ask about the attempt there is, or, when the provider is known to
         have nothing, make the next one."""
         if payment.status is Status.CREATED:
@@ -147,15 +147,15 @@ class Creating:
         renewed, attempt = await self._charging.next_attempt(payment, names[0])
         return await self._charging.charge(renewed, attempt, names[1:], self._also(key))
 
-    async def _final(self, payment: Payment, key: Key, *, replayed: bool = False) -> Answer:
+    async def _final(self, payment: Payment, key: Key | None, *, replayed: bool = False) -> Answer:
         answer = self._answer(payment, replayed=replayed)
-        if key.idempotency_key is not None and answer.status_code != 202:
+        if key is not None and key.idempotency_key is not None and answer.status_code != 202:
             await self._db.write(partial(_finish, key=key, answer=answer))
         return answer
 
-    def _also(self, key: Key) -> Also | None:
+    def _also(self, key: Key | None) -> Also | None:
         """What has to be stored together with the QR: the answer to this Idempotency-Key, once it is final."""
-        if key.idempotency_key is None:
+        if key is None or key.idempotency_key is None:
             return None
 
         def finish(conn: Connection, payment: Payment) -> None:
@@ -252,14 +252,14 @@ def _begin(
     *,
     payment: Payment,
     attempt: Attempt,
-    key: Key,
+    key: Key | None,
     price: Callable[[Connection, Attempt], Attempt],
     now: datetime,
 ) -> _Begun | Answer:
     """The first transaction of a create: find what the request repeats, or store what it asks for."""
-    if not api_keys.is_live(conn, key.api_key_id):
+    if key is not None and not api_keys.is_live(conn, key.api_key_id):
         raise Unauthorized("The API key was revoked.")
-    entry = idempotency.find(conn, key.api_key_id, key.idempotency_key) if key.idempotency_key else None
+    entry = idempotency.find(conn, key.api_key_id, key.idempotency_key) if key and key.idempotency_key else None
     if entry is not None:
         return _repeated(conn, entry, payment)
     attempt = price(conn, attempt)
@@ -271,7 +271,7 @@ def _begin(
         attempts.add(conn, attempt)
         asked = {"attempt": 1, "provider": attempt.provider, "reference": attempt.reference, "amount": attempt.amount}
         payment_logs.add(conn, payment.id, "CREATED", asked, now)
-    if key.idempotency_key is not None:
+    if key is not None and key.idempotency_key is not None:
         owner = existing or payment
         idempotency.add(conn, key.api_key_id, key.idempotency_key, payment.request_hash, owner.id, now)
     return _Begun(existing or payment, fresh=attempt if existing is None else None, keyed=False)

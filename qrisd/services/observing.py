@@ -13,7 +13,7 @@ from datetime import datetime
 import structlog
 from uuid_utils.compat import uuid7
 
-from qrisd.domain.ledger import Entry, of_arrival, of_return
+from qrisd.domain.ledger import of_arrival
 from qrisd.domain.payment import MONEY, Attempt, Change, Observation, Payment, Source, apply, contradiction
 from qrisd.domain.qr_check import qr_problem
 from qrisd.domain.watching import next_check_at
@@ -21,6 +21,7 @@ from qrisd.providers.base import Provider
 from qrisd.schemas import event_body
 from qrisd.services.live import Live
 from qrisd.services.recent import Recent
+from qrisd.services.returning import Returned, settle
 from qrisd.store import attempts, callbacks, events, ledger, payment_logs, payments, webhook_events
 from qrisd.store.db import Connection
 
@@ -76,7 +77,7 @@ class Door:
             event_body(event_type, sequence, after, self._base_url, now)
             for sequence, event_type in enumerate(change.events if change else (), payment.sequence + 1)
         ]
-        return Decision(payment, attempt, Recorded(after, scheduled, change, problem), bodies, now)
+        return Decision(payment, attempt, Recorded(after, scheduled, change, problem), bodies, seen, now)
 
     def _scheduled(
         self, before: Attempt, attempt: Attempt, payment: Payment, seen: Observation, now: datetime
@@ -123,6 +124,7 @@ class Decision:
     attempt: Attempt
     outcome: Recorded
     bodies: Sequence[str]
+    seen: Observation
     now: datetime
 
     def is_fresh(self, conn: Connection) -> bool:
@@ -133,25 +135,28 @@ class Decision:
         )
 
     def store(self, conn: Connection) -> Recorded:
-        """Write payment, attempt, log row, ledger entries and events."""
+        """Write payment, attempt, refunds, log row, ledger entries and events."""
         change = self.outcome.change
         if self.outcome.payment.version != self.payment.version:
             payments.save(conn, self.outcome.payment, was=self.payment.status)
         if self.outcome.attempt.version != self.attempt.version:
             attempts.save(conn, self.outcome.attempt, self.now)
+        returned = self._settle_refunds(conn)
         if change is not None:
-            payment_logs.add(conn, self.payment.id, change.log, change.log_payload, self.now)
-            ledger.add(conn, self._entries(), self.now)
+            told = {"refunds": returned.refund_ids} if returned.refund_ids else {}
+            payment_logs.add(conn, self.payment.id, change.log, {**change.log_payload, **told}, self.now)
             for offset, (event_type, body) in enumerate(zip(change.events, self.bodies, strict=True), 1):
                 sequence = self.payment.sequence + offset
                 event_id = events.add(conn, self.payment.id, sequence, event_type, body, self.now)
                 self._call_back(conn, event_id)
         return self.outcome
 
-    def _entries(self) -> tuple[Entry, ...]:
-        after, attempt = self.outcome.payment, self.outcome.attempt
-        arrived = of_arrival(self.payment, self.attempt, after, attempt, self.now)
-        return arrived + of_return(self.attempt, after, attempt, self.now)
+    def _settle_refunds(self, conn: Connection) -> Returned:
+        """Post the money that came, and what went back together with the refunds it was."""
+        before, after, attempt = self.attempt, self.outcome.payment, self.outcome.attempt
+        returned = settle(conn, before, after, attempt, self.seen, self.now)
+        ledger.add(conn, of_arrival(self.payment, before, after, attempt, self.now) + returned.entries, self.now)
+        return returned
 
     def _call_back(self, conn: Connection, event_id: int) -> None:
         if self.payment.callback_url is not None:

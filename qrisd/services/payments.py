@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from qrisd.domain.errors import NotFound, WrongState
 from qrisd.domain.payment import OPEN, Attempt, Observation, Payment, Source, Status
@@ -12,11 +13,12 @@ from qrisd.domain.permissions import Outlets, reaches
 from qrisd.providers.base import Cancels, Provider
 from qrisd.schemas import ConfirmPayment
 from qrisd.services.calling import ProviderCalls
-from qrisd.services.charging import Charging, Closing
+from qrisd.services.charging import Also, Charging, Closing
 from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
-from qrisd.store import attempts, payments
-from qrisd.store.db import Database
+from qrisd.store import attempts, audit_log, payments
+from qrisd.store.audit_log import Actor
+from qrisd.store.db import Connection, Database
 
 ABSENT: Final = "There is no such payment."
 RENEWABLE: Final = frozenset({Status.EXPIRED, Status.FAILED, Status.PENDING})
@@ -42,6 +44,7 @@ class Payments:
         watcher: Watcher,
         calls: ProviderCalls,
         recent: Recent,
+        clock: Callable[[], datetime],
     ) -> None:
         self._db = db
         self._providers = providers
@@ -49,6 +52,7 @@ class Payments:
         self._watcher = watcher
         self._calls = calls
         self._recent = recent
+        self._clock = clock
 
     async def get(self, payment_id: str) -> Payment:
         """The payment. Raises NotFound."""
@@ -68,8 +72,9 @@ class Payments:
                 await self._watcher.look(attempt)
         return await self.get(payment_id)
 
-    async def cancel(self, payment_id: str) -> Payment:
-        """Cancel an unpaid payment, at the provider too where that can be done. Raises WrongState otherwise."""
+    async def cancel(self, payment_id: str, by: Actor) -> Payment:
+        """Cancel an unpaid payment, at the provider too where that can be done, as `by` wants it. Raises WrongState
+        otherwise."""
         payment = await self.get(payment_id)
         if payment.status not in OPEN:
             raise WrongState(
@@ -81,25 +86,33 @@ class Payments:
             seen = replace(seen, status=Status.CANCELLED)
         elif seen.absent:
             seen = Observation(source=Source.MERCHANT, status=Status.CANCELLED)
-        recorded = await self._charging.observe(attempt, seen)
+        note = self._note(by, "payment.cancelled", payment)
+
+        def note_if_done(conn: Connection, after: Payment) -> None:
+            if after.status is Status.CANCELLED:
+                note(conn, after)
+
+        recorded = await self._charging.observe(attempt, seen, also=note_if_done)
         if recorded.payment.status is not Status.CANCELLED:
             status = recorded.payment.status
             raise WrongState(f"The payment is {status} now; it was not cancelled.", status)
         return recorded.payment
 
-    async def renew(self, payment_id: str) -> Payment:
-        """A fresh QR. Raises WrongState when the payment is paid or cancelled, or its old QR cannot be closed."""
+    async def renew(self, payment_id: str, by: Actor | None = None) -> Payment:
+        """A fresh QR, as `by` wants it; None is the payer. Raises WrongState when the payment is paid or cancelled, or
+        its old QR cannot be closed."""
         payment = await self.get(payment_id)
         if self._charging.is_running(payment.id):
             await self._charging.join(payment.id)
             return await self.get(payment_id)
         if payment.status not in RENEWABLE:
             raise WrongState(f"The payment is {payment.status}; it cannot get a new QR.", payment.status)
-        return await self._charging.run(payment.id, self._renew(payment))
+        return await self._charging.run(payment.id, self._renew(payment, by))
 
-    async def _renew(self, payment: Payment) -> Payment:
+    async def _renew(self, payment: Payment, by: Actor | None) -> Payment:
         closing = await self._close_for_renewal(payment) if payment.status is Status.PENDING else None
-        payment, attempt = await self._charging.next_attempt(payment, payment.provider, closing)
+        note = None if by is None else self._note(by, "payment.renewed", payment)
+        payment, attempt = await self._charging.next_attempt(payment, payment.provider, closing, note)
         return await self._charging.charge(payment, attempt)
 
     async def _close_for_renewal(self, payment: Payment) -> Closing:
@@ -120,8 +133,9 @@ class Payments:
             return Observation(source=Source.MERCHANT, status=Status.CANCELLED)
         return await self._calls.make(provider.name, "cancel_qr", provider.cancel_qr(attempt))
 
-    async def confirm(self, payment_id: str, word: ConfirmPayment, caller: str) -> Payment:
-        """Record a named person's word that the money came, for a provider nobody can ask. `caller` is the API key.
+    async def confirm(self, payment_id: str, word: ConfirmPayment, caller: str, by: Actor) -> Payment:
+        """Record a named person's word that the money came, for a provider nobody can ask. `caller` is the API key's
+        name.
 
         Raises WrongState for any other provider, and when the payment is paid already."""
         payment = await self.get(payment_id)
@@ -140,9 +154,25 @@ class Payments:
             provider_ref_no=word.provider_ref_no,
             detail=f"confirmed by {word.confirmed_by} with API key {caller}",
         )
-        return (await self._charging.observe(attempt, seen)).payment
+        note = self._note(by, "payment.confirmed", payment, why=f"the word of {word.confirmed_by}")
+        return (await self._charging.observe(attempt, seen, also=note)).payment
+
+    def _note(self, by: Actor, action: str, before: Payment, why: str | None = None) -> Also:
+        """What is to be written into the audit log together with a change that somebody wanted."""
+        now = self._clock()
+
+        def note(conn: Connection, after: Payment) -> None:
+            audit_log.add(
+                conn, by, action, now, what=after.id, before=_standing(before), after=_standing(after), why=why
+            )
+
+        return note
 
     async def _current_attempt(self, payment: Payment) -> Attempt:
         attempt = await self._db.read(lambda conn: attempts.by_number(conn, payment.id, payment.attempt))
         assert attempt is not None, "a payment's present attempt exists"
         return attempt
+
+
+def _standing(payment: Payment) -> dict[str, Any]:
+    return {"status": payment.status, "attempt": payment.attempt, "amount_paid": payment.amount_paid}

@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 
 from qrisd.domain.permissions import Role
 from qrisd.services.tokens import hashed, new_token
-from qrisd.store import sessions, users
+from qrisd.store import audit_log, sessions, users
+from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, Database
 from qrisd.store.sessions import Session
 from qrisd.store.users import User
@@ -75,10 +76,15 @@ class Sessions:
             await self._db.write(lambda conn: sessions.touch(conn, found.session.id, now))
         return found
 
-    async def end(self, signed_in: SignedIn) -> None:
-        """Sign this browser out."""
-        now = self._clock()
-        await self._db.write(lambda conn: sessions.end(conn, signed_in.session.id, signed_in.user.id, now))
+    async def end(self, signed_in: SignedIn, source: str) -> None:
+        """Sign this browser out; `source` is its address."""
+        session_id, user_id, now = signed_in.session.id, signed_in.user.id, self._clock()
+
+        def unit(conn: Connection) -> None:
+            if sessions.end(conn, session_id, user_id, now):
+                audit_log.add(conn, Actor(user_id, source), "sign_out", now, what=user_id)
+
+        await self._db.write(unit)
 
 
 def live(conn: Connection, token: str, now: datetime) -> SignedIn | None:

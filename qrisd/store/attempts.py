@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from qrisd.domain.payment import Attempt, Status
 from qrisd.domain.times import from_text, from_text_or_none, to_text, to_text_or_none
 from qrisd.store.db import Connection
+from qrisd.store.rows import marks
 
 _COLUMNS: Final = (
     "id, payment_id, number, provider, reference, amount, status, provider_trx_id, provider_ref_no, qris_payload, "
@@ -67,6 +69,11 @@ def of_payment(conn: Connection, payment_id: str) -> list[Attempt]:
     """Every attempt of a payment, oldest first."""
     rows = conn.execute(f"{_SELECT} WHERE payment_id = ? ORDER BY number", (payment_id,))
     return [_attempt(row) for row in rows]
+
+
+def of_payments(conn: Connection, payment_ids: Sequence[str]) -> list[Attempt]:
+    """Every attempt of these payments."""
+    return [_attempt(row) for row in conn.execute(f"{_SELECT} WHERE payment_id IN ({marks(payment_ids)})", payment_ids)]
 
 
 def by_reference(conn: Connection, provider: str, reference: str) -> Attempt | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Final
 
+from qrisd.domain import audit_chain
 from qrisd.domain.errors import DatabaseUnusable
 from qrisd.store.db import Connection
 
@@ -37,6 +38,7 @@ def migrate(conn: Connection) -> list[int]:
     refuse_newer(conn)
     present = version_of(conn)
     todo = [(version, sql) for version, sql in migrations() if version > present]
+    conn.create_function("audit_link", -1, audit_chain.link, deterministic=True)
     for version, sql in todo:
         _run(conn, version, sql)
     return [version for version, _ in todo]

@@ -17,13 +17,17 @@ from typing import Final
 
 from qrisd.domain.payment import MOVES
 from qrisd.domain.qr_check import qr_problem
+from qrisd.domain.refund import content_hash
 from qrisd.domain.times import to_text
+from qrisd.store import audit_log, refunds
 from qrisd.store.db import Connection
 
 OFFENDERS_MAX: Final = 100
 OVERDUE_AFTER: Final = timedelta(hours=1)
 
 _MONEY: Final = "('PAID', 'PARTIALLY_REFUNDED', 'REFUNDED')"
+_REFUND_OPEN: Final = "('REQUESTED', 'APPROVED', 'UNKNOWN', 'PENDING')"
+_REFUND_COUNTS: Final = "('REQUESTED', 'APPROVED', 'UNKNOWN', 'PENDING', 'DONE')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,75 @@ RULES: Final = (
     ),
     Rule(
         "amount_refunded",
-        "A payment's amount_refunded is the sum of what was given back of its attempts.",
-        """SELECT p.id FROM payments p WHERE p.amount_refunded !=
-           (SELECT coalesce(sum(a.amount_refunded), 0) FROM attempts a WHERE a.payment_id = p.id)""",
+        "A payment's amount_refunded is what was given back of its attempts, and by hand.",
+        """SELECT p.id FROM payments p WHERE p.amount_refunded != min(p.amount_paid,
+           (SELECT coalesce(sum(a.amount_refunded), 0) FROM attempts a WHERE a.payment_id = p.id)
+           + (SELECT coalesce(sum(r.amount), 0) FROM refunds r WHERE r.payment_id = p.id AND r.status = 'DONE'
+              AND r.method IN ('cash', 'transfer')))""",
+    ),
+    # What a provider gives back without us may exceed what is left: it cannot be prevented here.
+    Rule(
+        "refunds_fit",
+        "Refunds that are done or promised never exceed what was paid, but for what a provider gave back without us.",
+        f"""SELECT p.id FROM payments p JOIN refunds r ON r.payment_id = p.id AND r.status IN {_REFUND_COUNTS}
+            GROUP BY p.id HAVING sum(r.amount) > p.amount_paid AND sum(r.method = 'elsewhere') = 0""",
+    ),
+    Rule(
+        "refund_rows",
+        "What was given back of an attempt is the sum of its refunds, as far as it was paid.",
+        """SELECT a.payment_id || ' attempt ' || a.number FROM attempts a WHERE a.amount_refunded != min(a.amount_paid,
+           (SELECT coalesce(sum(r.amount), 0) FROM refunds r WHERE r.attempt_id = a.id AND r.status = 'DONE'))""",
+    ),
+    Rule(
+        "refund_ledger",
+        "A refund is reserved in the ledger once, and released or done there once it has ended so.",
+        f"""SELECT r.id FROM refunds r LEFT JOIN ledger_entries l ON l.refund_id = r.id AND l.amount = r.amount
+            AND l.payment_id = r.payment_id WHERE r.method != 'elsewhere' GROUP BY r.id
+            HAVING coalesce(sum(l.kind = 'refund_reserved'), 0) != 1
+            OR coalesce(sum(l.kind = 'refund_done'), 0) != (r.status = 'DONE')
+            OR coalesce(sum(l.kind = 'refund_released'), 0) != (r.status NOT IN {_REFUND_COUNTS})
+            OR count(l.id) != 1 + (r.status NOT IN {_REFUND_OPEN})""",
+    ),
+    Rule(
+        "refund_elsewhere",
+        "What providers gave back of a payment without us is in the ledger.",
+        """SELECT p.id FROM payments p WHERE
+           (SELECT coalesce(sum(r.amount), 0) FROM refunds r WHERE r.payment_id = p.id AND r.method = 'elsewhere') !=
+           (SELECT coalesce(sum(l.amount), 0) FROM ledger_entries l
+            WHERE l.payment_id = p.id AND l.kind = 'refunded_there')""",
+    ),
+    Rule(
+        "refund_approved",
+        "Whatever was approved, sent or given by hand has the approval of somebody who did not ask for it.",
+        """SELECT r.id FROM refunds r WHERE (r.status IN ('APPROVED', 'UNKNOWN', 'PENDING') OR r.sent_at IS NOT NULL
+             OR (r.status = 'DONE' AND r.method IN ('cash', 'transfer')))
+           AND NOT EXISTS (SELECT 1 FROM refund_decisions d WHERE d.refund_id = r.id AND d.decision = 'approved'
+             AND d.decided_by != r.requested_by)""",
+    ),
+    Rule(
+        "self_approval",
+        "Nobody decided about a refund they asked for, other than to withdraw it.",
+        """SELECT r.id FROM refunds r JOIN refund_decisions d ON d.refund_id = r.id
+           WHERE d.decided_by = r.requested_by AND d.decision IN ('approved', 'rejected')""",
+    ),
+    Rule(
+        "refund_decided",
+        "A refund was decided once, and stands where the decision put it.",
+        """SELECT r.id FROM refunds r LEFT JOIN refund_decisions d ON d.refund_id = r.id GROUP BY r.id
+           HAVING coalesce(sum(d.decision = 'approved'), 0) > coalesce(sum(d.decision = 'voided'), 0) + 1
+           OR coalesce(sum(d.decision = 'rejected'), 0) != (r.status = 'REJECTED')
+           OR coalesce(sum(d.decision = 'expired'), 0) != (r.status = 'EXPIRED')
+           OR coalesce(sum(d.decision = 'cancelled'), 0) != (r.status = 'CANCELLED')""",
+    ),
+    Rule(
+        "refund_audit",
+        "Every decision about a refund has its row in the audit log, and so has every request.",
+        """SELECT d.refund_id || ' ' || d.decision FROM refund_decisions d WHERE NOT EXISTS
+             (SELECT 1 FROM audit_log a WHERE a.what = d.refund_id AND a.action = 'refund.' || d.decision
+              AND a.who = d.decided_by AND a.at = d.decided_at AND a.why IS d.why)
+           UNION ALL SELECT r.id || ' requested' FROM refunds r WHERE r.method != 'elsewhere' AND NOT EXISTS
+             (SELECT 1 FROM audit_log a WHERE a.what = r.id AND a.action = 'refund.requested'
+              AND a.who = r.requested_by)""",
     ),
     Rule(
         "ledger_paid",
@@ -125,6 +195,41 @@ RULES: Final = (
              UNION ALL SELECT credit_account, -amount FROM ledger_entries)
            WHERE account NOT GLOB 'receivable:*' AND account NOT IN ('bank', 'cash') GROUP BY account
            HAVING iif(account IN ('refunds', 'fees'), sum(amount), -sum(amount)) < 0""",
+    ),
+    Rule(
+        "settlement_posted",
+        "What a settled line says was kept and handed over is in the ledger once, and nothing of a line that is not.",
+        """SELECT s.id || ' of file ' || s.file_id || ', row ' || s.row_number FROM settlements s LEFT JOIN (
+             SELECT settlement_id,
+               sum(CASE kind WHEN 'fee' THEN amount WHEN 'fee_back' THEN -amount ELSE 0 END) AS fee,
+               sum(CASE kind WHEN 'settled' THEN amount WHEN 'settled_back' THEN -amount ELSE 0 END) AS net_amount
+             FROM ledger_entries WHERE settlement_id IS NOT NULL GROUP BY settlement_id) l ON l.settlement_id = s.id
+           WHERE (coalesce(l.fee, 0), coalesce(l.net_amount, 0))
+             != (iif(s.is_settled, s.fee, 0), iif(s.is_settled, s.net_amount, 0))
+           UNION ALL SELECT DISTINCT 'ledger entry of settlement ' || settlement_id FROM ledger_entries
+           WHERE settlement_id IS NOT NULL AND settlement_id NOT IN (SELECT id FROM settlements)""",
+    ),
+    Rule(
+        "settlement_net",
+        "The net amount of a settlement line is its amount less its fee.",
+        "SELECT id FROM settlements WHERE net_amount != amount - fee",
+    ),
+    Rule(
+        "settlement_match",
+        "A settlement line is about the payment of its attempt.",
+        """SELECT s.id FROM settlements s LEFT JOIN attempts a ON a.id = s.attempt_id
+           WHERE s.payment_id IS NOT a.payment_id""",
+    ),
+    Rule(
+        "settlement_files",
+        "The counts and sums of an imported report are those of the lines it brought.",
+        """SELECT f.id FROM settlement_files f LEFT JOIN (
+             SELECT file_id, count(*) AS lines, sum(amount) AS amount, sum(fee) AS fee, sum(net_amount) AS net_amount
+             FROM (SELECT file_id, amount, fee, net_amount FROM settlements
+                   UNION ALL SELECT file_id, amount, fee, net_amount FROM settlement_changes)
+             GROUP BY file_id) l ON l.file_id = f.id
+           WHERE (f.lines, f.amount, f.fee, f.net_amount) IS NOT
+             (coalesce(l.lines, 0), coalesce(l.amount, 0), coalesce(l.fee, 0), coalesce(l.net_amount, 0))""",
     ),
     Rule(
         "attempts",
@@ -248,6 +353,11 @@ RULES: Final = (
            WHERE status = 'CREATED' AND created_at < :overdue""",
     ),
     Rule(
+        "refund_unknown",
+        "No refund's outcome has been unknown for more than an hour: ask the provider, or resolve it in twos.",
+        "SELECT id FROM refunds WHERE status = 'UNKNOWN' AND sent_at < :overdue",
+    ),
+    Rule(
         "webhook_waiting",
         "No webhook has waited more than an hour for its provider to confirm it.",
         "SELECT id FROM webhook_events WHERE status = 'PENDING' AND received_at < :overdue",
@@ -312,6 +422,12 @@ def _unreadable_qrs(conn: Connection) -> Iterator[str]:
             yield f"{payment_id} {problem}"
 
 
+def _changed_refunds(conn: Connection) -> Iterator[str]:
+    for refund in refunds.ours(conn):
+        if content_hash(refund) != refund.content_hash:
+            yield refund.id
+
+
 def _foreign_keys(conn: Connection) -> Iterator[str]:
     for table, row_id, parent, _ in conn.execute("PRAGMA foreign_key_check"):
         yield f"{table} row {row_id} names no {parent}"
@@ -325,6 +441,8 @@ def _damage(conn: Connection) -> Iterator[str]:
 
 _CHECKS: Final[tuple[tuple[str, str, Callable[[Connection], Iterator[str]]], ...]] = (
     ("qr", "Every QR that can be paid now is whole and asks for its attempt's amount.", _unreadable_qrs),
+    ("refund_content", "Every refund that we asked for is what was asked for.", _changed_refunds),
     ("foreign_keys", "Every row that names another one finds it.", _foreign_keys),
+    ("audit_chain", "Every row of the audit log is as it was written, and none is missing.", audit_log.first_bad),
     ("pages", "The database file is undamaged.", _damage),
 )

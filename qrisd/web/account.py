@@ -22,6 +22,7 @@ from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, Database
 from qrisd.store.sessions import Session
 from qrisd.store.users import User
+from qrisd.web.device_names import device_name
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Guard, Person, signed_in, source_of
 from qrisd.web.pages import Pages
@@ -139,8 +140,9 @@ class AccountPages:
 
         found, codes_left = await self._db.read(look)
         live = [one for one in found if not one.awaits_code and is_within_limits(one, user.role, now)]
-        known = {"person": person, "user": user, "sessions": live, "codes_left": codes_left, "path": "/me"}
-        return self._pages.draw(request, "account/me.html", status, **{"done": None, "wrong": None, **known, **facts})
+        known = {"person": person, "user": user, "sessions": live, "codes_left": codes_left, "device": device_name}
+        facts = {"path": "/me", "done": None, "wrong": None, **known, **facts}
+        return self._pages.draw(request, "account/me.html", status, **facts)
 
     def _second_factor_drawn(
         self, request: Request, person: Person, status: int = 200, notice: str | None = None

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from qrisd import qr_image
-from qrisd.domain import qris
+from qrisd.domain.merchant import Merchant, merchant_of
 from qrisd.domain.payment import MONEY, OPEN, Oddity, Payment, Status
 from qrisd.domain.till_mark import Mark, is_shown
 
@@ -38,15 +38,6 @@ class Stage(StrEnum):
 
 RENEWABLE: Final = frozenset({Stage.EXPIRED, Stage.FAILED})
 LASTING: Final = frozenset({Stage.PAID, Stage.CANCELLED, Stage.REFUNDED})
-
-
-@dataclass(frozen=True, slots=True)
-class Merchant:
-    """Who is paid, as the QRIS says it."""
-
-    name: str
-    nmid: str | None
-    terminal: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +140,6 @@ _STAGES: Final = {
     Status.PARTIALLY_REFUNDED: Stage.REFUNDED,
     Status.REFUNDED: Stage.REFUNDED,
 }
-
-
-@lru_cache(maxsize=256)
-def merchant_of(payload: str | None) -> Merchant | None:
-    """The merchant a QRIS names; None where there is no QRIS or it names nobody."""
-    read = qris.soundness(payload or "").qris
-    name = (read.merchant_name or "").strip() if read else ""
-    return Merchant(name, read.nmid, read.additional.get("07")) if read and name else None
 
 
 # Making the symbol takes milliseconds in pure Python, and a shown QR is asked for again and again.

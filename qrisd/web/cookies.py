@@ -1,20 +1,23 @@
-"""The two cookies a visitor gets: who is signed in, and to whom a form was handed before anybody was."""
+"""The cookies a visitor gets: who is signed in, to whom a form was handed before anybody was, and the language."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from datetime import timedelta
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+HOST_ONLY: Final = "__Host-"
 
 
 class Cookie:
     """One cookie for this host and no other: HttpOnly, SameSite=Lax, and `__Host-` where we are reached over https."""
 
     def __init__(self, name: str, *, is_secure: bool) -> None:
-        self.name = f"__Host-{name}" if is_secure else name
+        self.name = f"{HOST_ONLY}{name}" if is_secure else name
         self._is_secure = is_secure
 
     def read(self, request: Request) -> str | None:
@@ -33,6 +36,11 @@ class Cookie:
 
     def drop(self, response: Response) -> None:
         response.delete_cookie(self.name, path="/", secure=self._is_secure, httponly=True, samesite="lax")
+
+
+def remembered(request: Request, name: str) -> str | None:
+    """What a cookie that decides nothing of weight says, whether it was put over https or without."""
+    return request.cookies.get(f"{HOST_ONLY}{name}") or request.cookies.get(name)
 
 
 def form_token(cookie: str) -> str:

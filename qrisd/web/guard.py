@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd.domain import permissions
-from qrisd.domain.errors import Forbidden, RateLimited
+from qrisd.domain.errors import Forbidden, NotFound, RateLimited
 from qrisd.domain.permissions import RECENT, Outlets, Role
 from qrisd.services.sessions import Sessions, SignedIn, limits_of
 from qrisd.services.sign_in import Granted
@@ -25,9 +25,8 @@ from qrisd.store.db import Database
 from qrisd.web.cookies import Cookie, form_token, is_form_token
 from qrisd.web.forms import given_token
 from qrisd.web.origin import is_same_origin
-from qrisd.web.pages import Pages
+from qrisd.web.pages import READING, Pages, page_of
 
-READING: Final = frozenset({"GET", "HEAD"})
 FORM_LIVES: Final = timedelta(hours=12)
 
 
@@ -122,6 +121,8 @@ class Guard:
                 response = await handler(request, Visitor(form_token(cookie)))
             except Forbidden:
                 return self.refused(request, 403, "form")
+            except NotFound:
+                return self.refused(request, 404, "link")
             except RateLimited as error:
                 return self.refused(request, 429, "wait", error.retry_after_s)
             self._visit.put(response, cookie, FORM_LIVES)
@@ -160,7 +161,7 @@ class Guard:
         await self._db.write(note)
 
     def refused(self, request: Request, status: int, kind: str, retry_after_s: int | None = None) -> Response:
-        """A page that says no: `kind` is denied, form or wait."""
+        """A page that says no: `kind` is denied, form, link or wait."""
         response = self._pages.draw(request, "account/refused.html", status, kind=kind, wait_s=retry_after_s)
         if retry_after_s is not None:
             response.headers["Retry-After"] = str(retry_after_s)
@@ -170,9 +171,9 @@ class Guard:
         """To the page that asks who they are, and from there back; a script is told 401."""
         if request.headers.get("sec-fetch-dest") == "empty":
             return Response("Sign in again.", 401, media_type="text/plain")
-        query = f"?{request.url.query}" if request.url.query else ""
         # What was sent cannot be sent again by going there: back to the page that its form is on.
-        back = request.url.path + query if request.method in READING else "/" + request.url.path.split("/")[1]
+        query = f"?{request.url.query}" if request.url.query and request.method in READING else ""
+        back = page_of(request) + query
         return self.redirect(f"{page}?next={quote(back, safe='/')}")
 
     def redirect(self, path: str) -> Response:

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 from starlette.requests import Request
 
+from qrisd.web.cookies import remembered
+
 Language = Literal["id", "en"]
 CATALOGUE: Final = Path(__file__).parent / "locales" / "id.po"
 COOKIE: Final = "language"
@@ -19,7 +21,7 @@ PARAMETER: Final = "lang"
 
 def language_of(request: Request) -> Language:
     """What the address asks for, else what was chosen before, else what the browser prefers; Indonesian otherwise."""
-    chosen = request.query_params.get(PARAMETER) or request.cookies.get(COOKIE)
+    chosen = request.query_params.get(PARAMETER) or remembered(request, COOKIE)
     if chosen in ("id", "en"):
         return "en" if chosen == "en" else "id"
     return "en" if _prefers_english(request.headers.get("accept-language", "")) else "id"

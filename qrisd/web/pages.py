@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from qrisd.domain.errors import Forbidden, NotFound, QrisdError
 from qrisd.domain.money import rupiah
+from qrisd.domain.permissions import ROUTES
+from qrisd.web.cookies import Cookie
 from qrisd.web.languages import COOKIE, PARAMETER, Language, language_of, translations
 
 ROOM: Final = Path(__file__).parent
@@ -32,33 +34,32 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
     "worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+READING: Final = frozenset({"GET", "HEAD"})
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 FOR_A_WHILE: Final = "public, max-age=300"
-A_YEAR_S: Final = 31_536_000
+A_YEAR: Final = timedelta(days=365)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Pages:
-    """Draws templates. `is_secure`: we are reached over https, so that browsers may be told to insist on it; `root` is
-    the path of our address, "" mostly."""
+    """Draws templates. `is_secure`: we are reached over https, so that cookies may be bound to it; `root` is the
+    path of our address, "" mostly."""
 
     def __init__(self, *, zone: ZoneInfo, is_secure: bool, root: str) -> None:
         self._zone = zone
-        self._is_secure = is_secure
+        self._chosen_language = Cookie(COOKIE, is_secure=is_secure)
         self.root = root
         self._environments: dict[Language, jinja2.Environment] = {}
 
     def draw(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
         """The page as a response; `facts` are what its template shows."""
         language = language_of(request)
-        facts = {"path": request.url.path, "language": language, "root": self.root, **facts}
+        facts = {"path": page_of(request), "next": None, "language": language, "root": self.root, **facts}
         text = self._environment(language).get_template(template).render(facts)
         response = Response(text, status, self.headers, "text/html")
         if request.query_params.get(PARAMETER) == language:
-            response.set_cookie(
-                COOKIE, language, max_age=A_YEAR_S, httponly=True, samesite="lax", secure=self._is_secure
-            )
+            self._chosen_language.put(response, language, A_YEAR)
         return response
 
     def page(self, handler: Handler) -> Handler:
@@ -82,8 +83,6 @@ class Pages:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
         # With "no-referrer" browsers would hide from us, too, that a form was sent by our own page.
         headers["Referrer-Policy"] = "same-origin"
-        if self._is_secure:
-            headers["Strict-Transport-Security"] = f"max-age={A_YEAR_S}"
         return headers
 
     def _environment(self, language: Language) -> jinja2.Environment:
@@ -103,6 +102,7 @@ class Pages:
         made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
         made.filters["rupiah"] = rupiah
         made.filters["moment"] = lambda moment: self._moment(moment, language)
+        made.filters["clock_time"] = lambda moment: self._clock_time(moment, language)
         made.globals["file"] = lambda name: f"{self.root}/static/{name}?v={version(name)}"
         return made
 
@@ -113,6 +113,19 @@ class Pages:
         pattern = "d MMMM y HH.mm" if language == "id" else "d MMMM y HH:mm"
         local = moment.astimezone(self._zone)
         return f"{format_datetime(local, pattern, locale=language)} {local.tzname()}"
+
+    def _clock_time(self, moment: datetime, language: Language) -> str:
+        """The time of day there: "10.15"."""
+        return f"{moment.astimezone(self._zone):{'%H.%M' if language == 'id' else '%H:%M'}}"
+
+
+def page_of(request: Request) -> str:
+    """The path of the page that somebody is on: what was sent came from the one further up that can be read."""
+    path = request.url.path
+    if request.method in READING:
+        return path
+    above = "/" + path.split("/")[1]
+    return above if ("GET", above) in ROUTES else "/"
 
 
 @lru_cache(maxsize=64)
@@ -129,4 +142,5 @@ async def file(request: Request) -> Response:
         raise NotFound("The pages have no such file.")
     caching = FOR_EVER if "v" in request.query_params else FOR_A_WHILE
     content = await run_in_threadpool(path.read_bytes)
-    return Response(content, headers={"Cache-Control": caching}, media_type=MEDIA_TYPES[path.suffix])
+    headers = {"Cache-Control": caching, "Content-Security-Policy": POLICY}  # a drawing opened by itself is a page, too
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[path.suffix])

@@ -13,7 +13,23 @@ from qrisd.web.checkout import Checkout
 from qrisd.web.guard import Guard, Shown, ShownToAnybody
 from qrisd.web.pages import Pages
 from qrisd.web.people import PeoplePages
+from qrisd.web.pos import Till
+from qrisd.web.pos_connection import ConnectionPage
+from qrisd.web.pos_payment import PosPayment
+from qrisd.web.pos_shifts import ShiftPages
+from qrisd.web.proof import ProofPages
+from qrisd.web.receipts import ReceiptPages
 from qrisd.web.sign_in import SetupPages, SignInPages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pos:
+    """The handlers of the till."""
+
+    till: Till
+    payment: PosPayment
+    connection: ConnectionPage
+    shifts: ShiftPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +43,9 @@ class Web:
     setup: SetupPages
     account: AccountPages
     people: PeoplePages
+    pos: Pos
+    receipts: ReceiptPages
+    proof: ProofPages
 
 
 def routes(web: Web) -> list[Route]:
@@ -42,6 +61,9 @@ def routes(web: Web) -> list[Route]:
         Route("/static/{file}", pages.file, include_in_schema=False),
         *_sign_in_routes(web),
         *_people_routes(web),
+        *_pos_routes(web),
+        *_shift_routes(web),
+        *_receipt_routes(web),
     ]
 
 
@@ -79,6 +101,46 @@ def _people_routes(web: Web) -> list[Route]:
         person_route(guard, "POST", "/people/{id}/link", people.link),
         person_route(guard, "POST", "/people/{id}/disable", people.disable),
         person_route(guard, "POST", "/people/{id}/enable", people.enable),
+    ]
+
+
+def _pos_routes(web: Web) -> list[Route]:
+    till, payment, connection, guard = web.pos.till, web.pos.payment, web.pos.connection, web.guard
+    return [
+        person_route(guard, "GET", "/pos", till.show),
+        person_route(guard, "GET", "/pos/state", till.state),
+        Route("/pos/worker.js", web.pages.page(till.worker), include_in_schema=False),
+        person_route(guard, "POST", "/pos/payments", till.sell),
+        person_route(guard, "GET", "/pos/payments/{id}", payment.show),
+        person_route(guard, "GET", "/pos/payments/{id}/status", payment.status),
+        person_route(guard, "GET", "/pos/payments/{id}/events", payment.follow),
+        person_route(guard, "GET", "/pos/payments/{id}/qr.svg", payment.qr_svg),
+        person_route(guard, "POST", "/pos/payments/{id}/check", payment.check),
+        person_route(guard, "POST", "/pos/payments/{id}/cancel", payment.cancel),
+        person_route(guard, "POST", "/pos/payments/{id}/renew", payment.renew),
+        person_route(guard, "GET", "/pos/connection", connection.show),
+        person_route(guard, "POST", "/pos/connection", connection.test),
+    ]
+
+
+def _shift_routes(web: Web) -> list[Route]:
+    till, shifts, guard = web.pos.till, web.pos.shifts, web.guard
+    return [
+        person_route(guard, "POST", "/pos/shifts", till.open_shift),
+        person_route(guard, "GET", "/pos/shifts/{id}", shifts.show),
+        person_route(guard, "POST", "/pos/shifts/{id}/close", shifts.close),
+        person_route(guard, "GET", "/shifts", shifts.every),
+        person_route(guard, "GET", "/shifts/{id}", shifts.show),
+    ]
+
+
+def _receipt_routes(web: Web) -> list[Route]:
+    receipts, proof, guard = web.receipts, web.proof, web.guard
+    return [
+        person_route(guard, "GET", "/pos/payments/{id}/receipt", receipts.show),
+        person_route(guard, "POST", "/pos/payments/{id}/print", receipts.print),
+        person_route(guard, "GET", "/pos/proof", proof.ask),
+        person_route(guard, "POST", "/pos/proof", proof.check),
     ]
 
 

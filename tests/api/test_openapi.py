@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from qrisd.api import examples, shapes
 from qrisd.api.openapi import openapi, openapi_json
-from qrisd.api.operations import OPERATIONS, Answer
+from qrisd.api.operations import OPERATIONS
+from qrisd.api.operations.base import Answer
 from qrisd.api.problems import BY_CODE, PROBLEMS
 from qrisd.schemas import CreatePayment
 from qrisd.services.api_keys import SCOPES

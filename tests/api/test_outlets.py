@@ -23,7 +23,8 @@ class Till:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def __call__(self, method: str, path: str, **more: object) -> httpx.Response:
-        return await self._client.request(method, path, headers=self._headers, **more)  # type: ignore[arg-type]
+        headers = {**self._headers, **({"Idempotency-Key": "once"} if path.endswith("/refunds") else {})}
+        return await self._client.request(method, path, headers=headers, **more)  # type: ignore[arg-type]
 
     async def create(self, order_id: str, outlet: str) -> httpx.Response:
         return await self("POST", "/payments", json={"order_id": order_id, "amount": 15_000, "outlet": outlet})
@@ -46,13 +47,15 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, object]]:
 
 # AU-02
 
+BODIES = {"confirm": {"amount": 15_000, "confirmed_by": "Budi"}, "refunds": {"amount": 15_000, "reason": "broken"}}
+
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE_PAYMENT)
 async def test_a_payment_of_another_outlet_is_like_none(
     shop: Installation, bandung: Till, cimahi: Till, method: str, path: str
 ) -> None:
     payment = (await bandung.create("INV-1", "bandung")).json()
-    body = {"json": {"amount": 15_000, "confirmed_by": "Budi"}} if path.endswith("confirm") else {}
+    body = {"json": BODIES[end]} if (end := path.rsplit("/", 1)[-1]) in BODIES else {}
     absent = await cimahi(method, path.replace("{id}", ABSENT), **body)
     foreign = await cimahi(method, path.replace("{id}", payment["id"]), **body)
     assert told(foreign) == told(absent)

@@ -19,6 +19,7 @@ from tests.fakes.receiver import FakeReceiver
 from tests.fakes.server import Reply
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
+from tests.support.people import audited
 from tests.support.server import LiveServer
 
 SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIz"
@@ -177,6 +178,8 @@ async def test_the_secret_is_rotated_and_both_sign_for_a_while(shop: Installatio
     rotated = json.loads((await callbacks(shop, "secret", "--rotate", "--json")).stdout)
     new = rotated["secrets"][0]
     assert rotated["secrets"] == [new, old]
+    (noted,) = audited(shop, "callback_secret.rotated")
+    assert (noted["who"], new in str(noted), old in str(noted)) == ("command line", False, False)
     assert rotated["old_until"].endswith("Z")
     assert (await callbacks(shop, "secret")).stdout.split() == [new, old]
     for secret in (old, new):
@@ -206,3 +209,17 @@ def test_the_commands_work_beside_a_running_server(server: LiveServer) -> None:
     assert server.run("callbacks", "list").returncode == 0
     assert server.run("callbacks", "secret").stdout.startswith("whsec_")
     assert server.run("callbacks", "replay", "--status", "DEAD").stdout == "0 will be sent again now.\n"
+
+
+async def test_what_is_sent_again_or_switched_on_by_command_is_in_the_audit_log(
+    shop: Installation, receiver: FakeReceiver
+) -> None:
+    callback = await told(shop, receiver)
+    await callbacks(shop, "replay", callback["id"])
+    await callbacks(shop, "replay", "--endpoint", receiver.url)
+    shop.write("INSERT INTO callback_endpoints VALUES (?, NULL, NULL, ?, 'gone')", receiver.url, callback["created_at"])
+    await callbacks(shop, "resume", receiver.url)
+    for action, what in (("callback.replayed", callback["id"]), ("callbacks.replayed", None)):
+        (row,) = audited(shop, action)
+        assert (row["who"], row["what"]) == ("command line", what)
+    assert [row["what"] for row in audited(shop, "endpoint.resumed")] == [receiver.url]

@@ -183,3 +183,19 @@ def test_live_without_https_and_at_a_sandbox_is_a_warning(shop: DataDir) -> None
     found = states(doctor(shop.root, "--json", **KEY, **live, **address))
     assert "warn" in found["settings"]
     assert "warn" in found["midtrans"]
+
+
+def test_nights_that_were_missed_and_exceptions_that_wait_are_seen(shop: DataDir) -> None:
+    with closing(sqlite3.connect(shop.database, isolation_level=None)) as conn:
+        conn.execute(
+            "INSERT INTO reconciliations (day, origin, status, summary, began_at, finished_at) "
+            "VALUES (date('now', '-9 days'), 'nightly', 'DONE', '{}', '2026-01-16T00:00:00.000Z', "
+            "'2026-01-16T00:00:00.000Z')"
+        )
+        conn.execute(
+            "INSERT INTO reconciliation_exceptions (id, day, provider, class, reason, subject, status, created_at, "
+            "updated_at) VALUES ('x', date('now'), 'simulator', 'fee', 'fee_too_high', 'x', 'OPEN', '', '')"
+        )
+    said = doctor(shop.root).stdout
+    assert "business days have not been reconciled" in said
+    assert "1 exceptions wait for a person" in said

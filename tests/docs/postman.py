@@ -45,6 +45,15 @@ REMEMBER: Final = (
 )
 
 
+# Only what was paid can be given back.
+IF_PAID: Final = ('if (!pm.variables.get("webhookSecret")) { pm.execution.skipRequest(); }',)
+NEW_KEY: Final = (
+    *IF_PAID,
+    'pm.request.headers.upsert({ key: "Idempotency-Key", value: pm.variables.replaceIn("{{$guid}}") });',
+)
+REMEMBER_REFUND: Final = ('pm.collectionVariables.set("refundId", pm.response.json().id);',)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One request of the run: an operation, the status it must be answered with, and what else must be so."""
@@ -71,6 +80,7 @@ REPLAYED: Final = (
     "it is the same payment, said again",
     'pm.response.to.have.header("Idempotent-Replayed", "true");',
 )
+IS_ASKED: Final = _is("status", '"REQUESTED"')
 LISTED: Final = (
     "the payment is listed",
     'pm.expect(pm.response.json().data.map((one) => one.id)).to.eql([pm.variables.get("paymentId")]);',
@@ -101,6 +111,14 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
         Step(operation="receiveWebhook", asserts=(_is("outcome", '"applied"'),), before=SIGN),
         Step(operation="getPayment", name="Read the paid payment", asserts=(IS_PAID,)),
         Step(operation="listEvents", asserts=(FED,), query=(("after", "0"), ("limit", "1"))),
+        Step(operation="getRefundable"),
+        Step(operation="requestRefund", status=201, asserts=(IS_ASKED,), then=REMEMBER_REFUND, before=NEW_KEY),
+        Step(operation="listRefundsOfPayment", asserts=(_is("data.length", "1"),), before=IF_PAID),
+        Step(operation="listRefunds", query=(("status", "REQUESTED"), ("limit", "20"))),
+        Step(operation="getRefund", asserts=(IS_ASKED,), before=IF_PAID),
+        Step(operation="approveRefund", status=403, name="Approve it with a machine's key: refused", before=IF_PAID),
+        Step(operation="rejectRefund", status=403, name="Reject it with a machine's key: refused", before=IF_PAID),
+        Step(operation="cancelRefund", asserts=(_is("status", '"CANCELLED"'),), before=IF_PAID),
         Step(operation="listEntries", name="What it posted"),
         Step(operation="listAccounts", name="Where every rupiah is"),
         Step(operation="getTimeline", asserts=(_is("data[0].event", '"CREATED"'),)),
@@ -129,6 +147,27 @@ RUN: Final[dict[str, tuple[Step, ...]]] = {
     ),
     "4. The service": (
         Step(operation="listProviders"),
+        Step(
+            operation="getExport",
+            name="Export a day's payments",
+            query=(("from", "2026-01-15"), ("to", "2026-01-15"), ("totals", "true")),
+        ),
+        Step(
+            operation="importSettlements",
+            name="Check a report, storing nothing",
+            asserts=(_is("lines", "1"), _is("dry_run", "true")),
+            query=(("provider", "simulator"), ("dry_run", "true")),
+        ),
+        Step(operation="listSettlements", query=(("date", "2026-01-17"), ("limit", "20"))),
+        Step(operation="listSettlementFiles"),
+        Step(operation="listOvercharges"),
+        Step(operation="startReconciliation", asserts=(_is("unasked", "0"),)),
+        Step(operation="getReconciliation"),
+        Step(operation="listReconciliations", query=(("limit", "20"),)),
+        Step(operation="listExceptions", query=(("limit", "20"),)),
+        Step(operation="actOnException", status=404, name="Resolve an exception that is not there"),
+        Step(operation="enterPayout", name="Enter what arrived at the bank"),
+        Step(operation="listAudit", name="Who did what", query=(("limit", "20"),)),
         Step(operation="getHealth", asserts=(_is("status", '"ok"'),)),
         Step(operation="getReadiness", asserts=(_is("status", '"ready"'),)),
         Step(operation="getMetrics"),
@@ -154,7 +193,10 @@ def collection() -> JsonObject:
         "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{apiKey}}", "type": "string"}]},
         "variable": [
             {"key": "baseUrl", "value": "http://127.0.0.1:8000"},
-            *({"key": name, "value": ""} for name in ("apiKey", "webhookSecret", "orderId", "paymentId", "trxId")),
+            *(
+                {"key": name, "value": ""}
+                for name in ("apiKey", "webhookSecret", "orderId", "paymentId", "trxId", "refundId")
+            ),
         ],
         "item": folders,
     }
@@ -176,10 +218,18 @@ def _item(step: Step, method: str, path: str, call: JsonObject) -> JsonObject:
     if not call["security"]:
         request["auth"] = {"type": "noauth"}
     if "requestBody" in call:
-        example = call["requestBody"]["content"]["application/json"]["example"]
-        request["header"] = [{"key": "Content-Type", "value": "application/json"}]
-        request["body"] = {"mode": "raw", "raw": _filled(example), "options": {"raw": {"language": "json"}}}
+        request |= _body(call["requestBody"]["content"])
     return {"name": step.name or call["summary"], "event": list(_events(step)), "request": request}
+
+
+def _body(content: JsonObject) -> JsonObject:
+    """The first media type's example, and its header."""
+    media_type, shown = next(iter(content.items()))
+    is_json = media_type == "application/json"
+    raw = _filled(shown["example"]) if is_json else shown["example"]
+    options = {"raw": {"language": "json" if is_json else "text"}}
+    header = [{"key": "Content-Type", "value": media_type}]
+    return {"header": header, "body": {"mode": "raw", "raw": raw, "options": options}}
 
 
 def _url(path: str, call: JsonObject, query: Iterable[tuple[str, str]]) -> JsonObject:
@@ -193,7 +243,8 @@ def _url(path: str, call: JsonObject, query: Iterable[tuple[str, str]]) -> JsonO
         url["query"] = asked
     examples = {one["name"]: one["example"] for one in call["parameters"] if one.get("in") == "path"}
     if examples:
-        url["variable"] = [{"key": name, "value": VALUES.get(name, value)} for name, value in examples.items()]
+        values = {**VALUES, "id": "{{refundId}}"} if parts[0] == "refunds" else VALUES
+        url["variable"] = [{"key": name, "value": values.get(name, value)} for name, value in examples.items()]
     return url
 
 

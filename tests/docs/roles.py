@@ -28,8 +28,8 @@ their own role.
 * **Again, please**: what is marked * needs the password once more when it was last typed over 10 minutes ago.
 * **API keys** have the same permissions as scopes. A key made with `--user` does no more than that person may, where
   they may, and stops when they are disabled; one made with `--outlet` knows of no other outlet.
-* **The audit log**, the table `audit_log`, has every sign-in, failed or not, and every change of people and keys; the
-  database refuses to change it.
+* **The audit log** has every sign-in, failed or not, every change of people and keys, and what they do with the money;
+  the database refuses to change it. See [the audit log](operations.md#the-audit-log).
 
 """
 

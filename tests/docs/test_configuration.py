@@ -33,7 +33,7 @@ def defaults_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             yield from defaults_of(type(default), f"{prefix}{name}.")
-        elif name != "providers":
+        elif prefix + name != "providers":
             yield prefix + name, default
 
 

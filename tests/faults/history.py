@@ -156,7 +156,8 @@ def _last_events(conn: Connection) -> Iterator[str]:
 def _keys(conn: Connection) -> Iterator[str]:
     """A stored answer speaks of the payment the key belongs to."""
     for row in conn.execute("SELECT key, payment_id, body FROM idempotency_keys WHERE body IS NOT NULL"):
-        if json.loads(row["body"])["id"] != row["payment_id"]:
+        told = json.loads(row["body"])
+        if told.get("payment_id", told["id"]) != row["payment_id"]:
             yield f"key {row['key']}: remembers the answer for another payment"
 
 

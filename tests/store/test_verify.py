@@ -13,10 +13,18 @@ from qrisd.store.db import connect
 from qrisd.store.verify import OFFENDERS_MAX, RULES, Finding, findings, violations
 from tests.fakes.receiver import FakeReceiver
 from tests.fakes.server import Reply
+from tests.store.refund_breaks import BREAKS as REFUND_BREAKS
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
 
 ENTRY = "INSERT INTO ledger_entries (kind, debit_account, credit_account, amount, payment_id, happened_at, created_at)"
+
+POSTED = ENTRY.replace("payment_id", "settlement_id")
+LINE = (
+    "INSERT INTO settlements (provider, kind, line_id, vat, currency, settlement_date, file_id, row_number, raw, "
+    "created_at, updated_at, amount, fee, net_amount, is_settled, payment_id, attempt_id) "
+    "VALUES ('x', 'payment', 'x', 0, 'IDR', '2026-01-15', 'f', 2, '{}', '', '',"
+)
 
 # What a hand in the database could do, and the rule that must notice. Payment 1 is paid, 2 is open, 3 was paid after it
 # had expired, 4 was paid too little, 5 waits for its first answer, 6 has a callback that was tried once.
@@ -42,6 +50,11 @@ BREAKS = [
     ("ledger_paid", f"{ENTRY} SELECT 'paid', 'receivable:x', 'sales', 1, id, '', '' FROM payments LIMIT 1 OFFSET 1"),
     ("ledger_arrived", f"{ENTRY} SELECT 'overpaid', 'receivable:x', 'overpaid', 1, id, '', '' FROM payments LIMIT 1"),
     ("ledger_accounts", f"{ENTRY} VALUES ('adjusted', 'sales', 'bank', 1000000, NULL, '', '')"),
+    ("settlement_posted", f"{POSTED} VALUES ('fee', 'fees', 'receivable:x', 1, 7, '', '')"),
+    ("settlement_posted", f"{LINE} 1000, 7, 993, 1, NULL, NULL)"),
+    ("settlement_match", f"{LINE} 0, 0, 0, 0, (SELECT payment_id FROM attempts LIMIT 1), NULL)"),
+    ("settlement_net", f"{LINE} 1000, 7, 994, 0, NULL, NULL)"),
+    ("settlement_files", "INSERT INTO settlement_files VALUES ('f', 'x', 'x', 'x', 'x', 1, 0, 0, 0, 0, 0, '', '')"),
     ("attempts", "UPDATE payments SET attempt = 2 WHERE order_id = 'INV-1'"),
     ("attempts", "DELETE FROM attempts WHERE payment_id = (SELECT id FROM payments WHERE order_id = 'INV-2')"),
     ("attempts", "UPDATE attempts SET number = 2"),
@@ -164,8 +177,8 @@ async def test_a_break_is_noticed_by_its_rule(busy_shop: Installation, rule: str
 
 def test_every_rule_is_seen_to_fail_here() -> None:
     warnings = {rule.name for rule in RULES if rule.is_warning}
-    assert warnings == {"unknown_outcome", "webhook_waiting", "callback_waiting"}
-    assert {rule.name for rule in RULES} - warnings <= {rule for rule, _ in BREAKS}
+    assert warnings == {"unknown_outcome", "refund_unknown", "webhook_waiting", "callback_waiting"}
+    assert {rule.name for rule in RULES} - warnings <= {rule for rule, _ in (*BREAKS, *REFUND_BREAKS)}
 
 
 async def test_what_waits_for_an_hour_is_a_warning(busy_shop: Installation) -> None:

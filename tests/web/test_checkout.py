@@ -109,6 +109,15 @@ async def test_a_paid_page_shows_the_outlets_pair_of_the_minute_for_ten_minutes(
     assert mark_in(await payer_sees(shop, payment)) is None
 
 
+async def test_without_javascript_the_page_reloads_when_the_pair_changes(shop: Installation) -> None:
+    payment = await shop.create()
+    await shop.webhook(payment)
+    shop.clock.advance(20)
+    assert '<noscript><meta http-equiv="refresh" content="41"></noscript>' in await payer_sees(shop, payment)
+    shop.clock.advance(600)
+    assert "http-equiv" not in await payer_sees(shop, payment)
+
+
 async def test_the_page_learns_by_its_tag_that_the_pair_has_changed(shop: Installation) -> None:
     payment = await shop.create()
     await shop.webhook(payment)

@@ -1,65 +1,32 @@
 // Keeps the checkout right: the countdown on the server's time, and whatever happens to the payment.
 // It hears by server-sent events and asks where they do not come through; every state is drawn by the server.
 
+import * as countdown from "./countdown.js";
+
 const ASK_EVERY_MS = 3000;
 const ASK_ANYWAY_AFTER_MS = 20000;
-const SOON_MS = 60000;
 
 const said = document.getElementById("said");
 const offline = document.getElementById("offline");
 let main = document.querySelector("main");
-let ahead = 0; // how far the server's clock is ahead of this device's
 let stream = null;
 let heardAt = 0;
 let asking = null;
-let warned = false;
 
 const address = () => main.dataset.address;
 const isOver = () => "lasting" in main.dataset;
-const left = () => Number(main.dataset.until) - (Date.now() + ahead);
-const isMarkOver = () => main.querySelector(".matching[hidden]") !== null;
+const left = () => countdown.left(main);
 
 function begin() {
-  ahead = Number(main.dataset.now) - Date.now();
+  countdown.begin(main);
   for (const button of main.querySelectorAll("[data-print]")) {
     button.hidden = false;
   }
-  warned = left() < SOON_MS;
   tick();
 }
 
 function tick() {
-  dropOldMark();
-  const place = main.querySelector(".left");
-  if (!place) return;
-  const seconds = Math.max(0, Math.ceil(left() / 1000));
-  const text = written(seconds);
-  if (place.textContent !== text) place.textContent = text;
-  place.hidden = false;
-  place.classList.toggle("soon", seconds < SOON_MS / 1000);
-  if (!warned && left() < SOON_MS) {
-    warned = true;
-    said.textContent = main.dataset.soon;
-  }
-  if (seconds === 0 && !main.classList.contains("over")) {
-    main.classList.add("over"); // nobody should pay it any more, whether we can ask or not
-    ask();
-  }
-}
-
-/** The colour and the word of a minute that is over are no proof: away with them, connected or not. */
-function dropOldMark() {
-  const mark = main.querySelector(".matching:not([hidden]) [data-mark-until]");
-  if (!mark || Number(mark.dataset.markUntil) > Date.now() + ahead) return;
-  mark.closest(".matching").hidden = true;
-  ask();
-}
-
-function written(seconds) {
-  const two = (number) => String(number).padStart(2, "0");
-  const hours = Math.floor(seconds / 3600);
-  const rest = `${two(Math.floor((seconds % 3600) / 60))}:${two(seconds % 60)}`;
-  return hours ? `${hours}:${rest}` : rest;
+  if (countdown.tick(main, said)) ask();
 }
 
 /** Learn how the payment stands: at most one question at a time. */
@@ -82,7 +49,7 @@ async function learn(known) {
 
 async function hear({ tag, until, now }) {
   heardAt = Date.now();
-  ahead = now - Date.now();
+  countdown.serverSays(now);
   main.dataset.until = until;
   if (tag !== main.dataset.tag) show(await (await fetch(address(), { cache: "no-store" })).text());
 }
@@ -159,7 +126,7 @@ addEventListener("pagehide", hang);
 
 setInterval(tick, 250);
 setInterval(() => {
-  if ((isOver() && !isMarkOver()) || document.visibilityState === "hidden") return;
+  if ((isOver() && !countdown.hasOldMark(main)) || document.visibilityState === "hidden") return;
   const streams = stream?.readyState === EventSource.OPEN && Date.now() - heardAt < ASK_ANYWAY_AFTER_MS;
   if (!streams || left() <= 0) ask(left() > 0 ? main.dataset.tag : null);
   if (stream?.readyState === EventSource.CLOSED) listen();

@@ -1,0 +1,1 @@
+"""Reports: those of the providers, read; ours, written."""

@@ -1,0 +1,57 @@
+"""Fees above what the table of rates allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from qrisd.domain import business_day
+from qrisd.domain.mdr import Criteria, Mdr
+from qrisd.domain.settlement import Kind, Line
+from qrisd.store import attempts, settlements
+from qrisd.store.db import Connection
+from qrisd.store.settlements import Filter
+
+LOOKED_AT: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overcharge:
+    """A line of which more was kept than its `expected_fee`, whole rupiah, at these criteria."""
+
+    line: Line
+    criteria: Criteria
+    expected_fee: int
+
+    @property
+    def over(self) -> int:
+        return self.line.fee - self.expected_fee
+
+
+def expected_fee(conn: Connection, line: Line, mdr: Mdr, zone: ZoneInfo) -> tuple[Criteria | None, int | None]:
+    """The criteria of whom a line pays, and what may be kept of it; None where that is not known. The rate is that of
+    the day of the payment in the merchant's `zone`."""
+    attempt = None if line.attempt_id is None else attempts.get(conn, line.attempt_id)
+    criteria = mdr.criteria_of(None if attempt is None else attempt.qris_payload)
+    on = business_day.of(line.transacted_at, zone) if line.transacted_at else line.settlement_date
+    return criteria, mdr.expected_fee(line.amount, criteria, on, line.provider)
+
+
+def page(conn: Connection, wanted: Filter, mdr: Mdr, zone: ZoneInfo, limit: int) -> tuple[list[Overcharge], int | None]:
+    """Payments of which too much was kept, the newest line first: at most `limit`, among at most LOOKED_AT lines. Also
+    the id to go on before, None at the end. Lines whose criteria nobody knows are not judged."""
+    lines = settlements.find(conn, replace(wanted, kind=Kind.PAYMENT), LOOKED_AT + 1)
+    found: list[Overcharge] = []
+    for line in lines[:LOOKED_AT]:
+        if len(found) == limit:
+            return found, found[-1].line.id
+        found += _judged(conn, line, mdr, zone)
+    return found, lines[LOOKED_AT - 1].id if len(lines) > LOOKED_AT else None
+
+
+def _judged(conn: Connection, line: Line, mdr: Mdr, zone: ZoneInfo) -> list[Overcharge]:
+    criteria, fee = expected_fee(conn, line, mdr, zone) if line.fee > 0 else (None, None)
+    if criteria is None or fee is None or line.fee <= fee:
+        return []
+    return [Overcharge(line=line, criteria=criteria, expected_fee=fee)]

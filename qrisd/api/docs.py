@@ -9,7 +9,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.api.openapi import openapi_json
 from qrisd.domain.errors import NotFound
 
 STATIC: Final = Path(__file__).parent.parent / "web" / "static"
@@ -32,6 +31,8 @@ FOR_A_WHILE: Final = "public, max-age=300"
 
 
 async def openapi(request: Request) -> Response:
+    from qrisd.api.openapi import openapi_json  # nothing else needs the description: it is made when it is asked for
+
     return Response(openapi_json(), headers={"Cache-Control": FOR_A_WHILE}, media_type="application/json")
 
 

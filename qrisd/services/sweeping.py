@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -78,7 +78,6 @@ class Sweep:
         zones: Zones,
         clock: Callable[[], datetime],
         calls_per_second: int,
-        pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         self._db = db
         self._providers = providers
@@ -87,7 +86,6 @@ class Sweep:
         self._nmids = nmids
         self._zones = zones
         self._clock = clock
-        self._pauses_s = pauses_s
         self._lanes = {name: Lane(calls_per_second) for name in providers}
 
     async def run(self, run: Run, told: Told) -> int:
@@ -95,7 +93,7 @@ class Sweep:
 
         `told(done, all)` hears how many payments are behind us."""
         unasked = await self._once(run, told)
-        for pause_s in self._pauses_s:
+        for pause_s in PAUSES_S:
             if unasked:
                 await asyncio.sleep(pause_s)
                 unasked = await self._once(run, told)

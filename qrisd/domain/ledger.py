@@ -5,9 +5,9 @@ Entries are only ever added; a mistake is put right by a further entry.
 
     receivable:<provider>  what a provider has taken for us and not paid out yet
     sales                  what payments were for
-    unapplied              money on payments that are not paid in full
+    unapplied              money that came for payments that are not paid in full
     overpaid               money above what was asked, or paid a second time
-    refunds                promised or given back, of the sales
+    refunds                promised or given back, of whatever had come
     refunds_reserved       promised, not given back yet
     fees                   what providers kept (MDR)
     bank, cash             where money went to, and came from
@@ -105,8 +105,7 @@ def of_return(old: Attempt, after: Payment, attempt: Attempt, now: datetime) -> 
     extra = attempt.amount_refunded - old.amount_refunded
     if extra <= 0:
         return ()
-    source = REFUNDS if after.status in MONEY else UNAPPLIED
-    return (_transfer(Kind.REFUNDED_THERE, source, receivable(attempt.provider), extra, after, now),)
+    return (_transfer(Kind.REFUNDED_THERE, REFUNDS, receivable(attempt.provider), extra, after, now),)
 
 
 def _transfer(kind: Kind, debit: str, credit: str, amount: int, payment: Payment, now: datetime) -> Entry:

@@ -172,8 +172,9 @@ class Change:
     events: tuple[str, ...] = ()
 
 
-def apply(payment: Payment, attempt: Attempt, seen: Observation, now: datetime) -> Change | None:
-    """Decide what `seen` changes about `attempt` and its payment.
+def apply(payment: Payment, attempt: Attempt, seen: Observation, now: datetime, excess: int = 0) -> Change | None:
+    """Decide what `seen` changes about `attempt` and its payment. `excess` is rupiah given back above all that had come;
+    what comes now is counted against it.
 
     Returns None when nothing changes, so that repeats are harmless. Raises nothing: an observation that contradicts
     what was asked (another amount, currency or charge) is recorded on the attempt and never believed.
@@ -184,7 +185,7 @@ def apply(payment: Payment, attempt: Attempt, seen: Observation, now: datetime) 
     if problem is not None:
         return _refuse(payment, attempt, seen, problem, now)
     if seen.status in MONEY:
-        return _money(payment, attempt, seen, now)
+        return _money(payment, attempt, seen, now, excess)
     if seen.status is None or seen.absent:
         return None
     return _move(payment, attempt, seen, now)
@@ -242,7 +243,7 @@ def _learn(attempt: Attempt, seen: Observation, status: Status, amount_paid: int
     )
 
 
-def _money(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> Change | None:
+def _money(payment: Payment, old: Attempt, seen: Observation, now: datetime, excess: int) -> Change | None:
     # Money that went back had arrived: what we know of, or else all that was asked.
     received = (seen.amount or 0) if seen.status is Status.PAID else old.amount_paid or old.amount
     is_news = received > old.amount_paid
@@ -252,7 +253,7 @@ def _money(payment: Payment, old: Attempt, seen: Observation, now: datetime) -> 
         given_back = max(old.amount_refunded, min(given_back, attempt.amount_paid))
         attempt = replace(attempt, amount_refunded=given_back)
     after = _with_money(payment, old, attempt, seen, now)
-    after = _with_refund(after, attempt.amount_refunded - old.amount_refunded)
+    after = _with_refund(after, attempt.amount_refunded - old.amount_refunded + excess)
     return _change(payment, old, after, attempt, seen, now)
 
 

@@ -22,7 +22,7 @@ from qrisd.schemas import event_body
 from qrisd.services.live import Live
 from qrisd.services.recent import Recent
 from qrisd.services.returning import Returned, settle
-from qrisd.store import attempts, callbacks, events, ledger, payment_logs, payments, webhook_events
+from qrisd.store import attempts, callbacks, events, ledger, payment_logs, payments, refunds, webhook_events
 from qrisd.store.db import Connection
 
 log = structlog.get_logger()
@@ -65,11 +65,15 @@ class Door:
         assert attempt is not None, "attempts are never deleted"
         payment = payments.get(conn, attempt.payment_id)
         assert payment is not None, "payments are never deleted"
-        return self.decide(payment, attempt, seen, now).store(conn)
+        excess = refunds.given_back(conn, payment.id) - payment.amount_refunded if is_given_back(payment) else 0
+        return self.decide(payment, attempt, seen, now, excess).store(conn)
 
-    def decide(self, payment: Payment, attempt: Attempt, seen: Observation, now: datetime) -> Decision:
-        """What `seen` changes, worked out before the transaction that stores it."""
-        change = apply(payment, attempt, seen, now)
+    def decide(
+        self, payment: Payment, attempt: Attempt, seen: Observation, now: datetime, excess: int = 0
+    ) -> Decision:
+        """What `seen` changes, worked out before the transaction that stores it; of a payment that `is_given_back` only
+        `record` can say what was given back in `excess` of what came."""
+        change = apply(payment, attempt, seen, now, excess)
         after = change.payment if change else payment
         scheduled = self._scheduled(attempt, change.attempt if change else attempt, after, seen, now)
         problem = contradiction(attempt, payment.currency, seen)
@@ -168,6 +172,11 @@ class Decision:
                 url=self.payment.callback_url,
                 now=self.now,
             )
+
+
+def is_given_back(payment: Payment) -> bool:
+    """Whether all that came went back; more than that may have."""
+    return 0 < payment.amount_paid == payment.amount_refunded
 
 
 def checked(seen: Observation, attempt: Attempt, nmid: str | None) -> Observation:

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from qrisd.domain.errors import NotFound
 from qrisd.domain.payment import Attempt
 from qrisd.providers.base import Provider, WebhookEvent
-from qrisd.services.observing import Decision, Door, Recorded
+from qrisd.services.observing import Decision, Door, Recorded, is_given_back
 from qrisd.services.recent import Recent
 from qrisd.services.watching import Watcher
 from qrisd.store import attempts, webhook_events
@@ -79,7 +79,7 @@ class Webhooks:
     def _decide(self, name: str, event: WebhookEvent, now: datetime) -> Decision | None:
         """What a proven event changes about a payment we have just stored; None leaves it to the transaction."""
         known = self._recent.by_trx_id(name, event.provider_trx_id)
-        if known is None or not _tells(event):
+        if known is None or not _tells(event) or is_given_back(known.payment):
             return None
         if event.reference not in (None, known.attempt.reference, known.payment.order_id):
             return None

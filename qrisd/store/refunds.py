@@ -67,6 +67,17 @@ def open_of(conn: Connection, payment_id: str) -> list[Refund]:
     return [_refund(row) for row in conn.execute(sql, (payment_id, *_OPEN))]
 
 
+def given_back(conn: Connection, payment_id: str) -> int:
+    """Rupiah that were given back of a payment's attempts and by hand; by a mistake that may be more than came."""
+    row = conn.execute(
+        "SELECT (SELECT coalesce(sum(amount_refunded), 0) FROM attempts WHERE payment_id = ?1) + "
+        "(SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment_id = ?1 AND status = 'DONE' "
+        "AND method IN ('cash', 'transfer'))",
+        (payment_id,),
+    ).fetchone()
+    return int(row[0])
+
+
 def find(conn: Connection, wanted: Filter, limit: int) -> tuple[list[Refund], int | None]:
     """At most `limit` refunds, newest first, and the number of the last where more follow."""
     given = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from qrisd.api.problems import BY_CODE
 from qrisd.providers import simulator
 from tests.support.server import LiveServer
 
-EXAMPLES_PER_MODE = 40
+EXAMPLES_PER_MODE = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 ENV = {"QRISD_RATE_LIMIT__FAILED_AUTH": "1000000/minute", "QRISD_RATE_LIMIT__PER_KEY": "1000000/minute"}
 CHECKS: list[Any] = [
     status_code_conformance,

@@ -69,12 +69,12 @@ def test_money_that_came_short_of_one_qr_is_overpaid_when_another_is_paid() -> N
     ]
 
 
-def test_what_is_given_back_leaves_the_account_it_lay_in() -> None:
+def test_what_is_given_back_takes_nothing_from_what_is_still_to_be_applied() -> None:
     tried = attempt(amount_paid=AMOUNT)
     back = replace(tried, amount_refunded=4_000)
     (of_paid,) = of_return(tried, payment(Status.PARTIALLY_REFUNDED), back, NOW)
     (of_short,) = of_return(tried, payment(Status.EXPIRED), back, NOW)
-    assert (of_paid.debit, of_short.debit, of_paid.credit) == ("refunds", "unapplied", "receivable:simulator")
+    assert (of_paid.debit, of_short.debit, of_paid.credit) == ("refunds", "refunds", "receivable:simulator")
     assert of_paid.amount == of_short.amount == 4_000
 
 

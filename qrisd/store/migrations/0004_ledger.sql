@@ -68,6 +68,5 @@ WHERE amount_paid > 0
 ORDER BY updated_at, id;
 
 INSERT INTO ledger_entries (kind, debit_account, credit_account, amount, payment_id, happened_at, created_at)
-SELECT 'refunded_there', iif(p.paid_at IS NULL, 'unapplied', 'refunds'), 'receivable:' || a.provider,
-       a.amount_refunded, a.payment_id, a.updated_at, a.updated_at
-FROM attempts a JOIN payments p ON p.id = a.payment_id WHERE a.amount_refunded > 0 ORDER BY a.updated_at, a.id;
+SELECT 'refunded_there', 'refunds', 'receivable:' || provider, amount_refunded, payment_id, updated_at, updated_at
+FROM attempts WHERE amount_refunded > 0 ORDER BY updated_at, id;

@@ -173,8 +173,8 @@ class Change:
 
 
 def apply(payment: Payment, attempt: Attempt, seen: Observation, now: datetime, excess: int = 0) -> Change | None:
-    """Decide what `seen` changes about `attempt` and its payment. `excess` is rupiah given back above all that had come;
-    what comes now is counted against it.
+    """Decide what `seen` changes about `attempt` and its payment. `excess` is rupiah given back above all that had
+    come; what comes now is counted against it.
 
     Returns None when nothing changes, so that repeats are harmless. Raises nothing: an observation that contradicts
     what was asked (another amount, currency or charge) is recorded on the attempt and never believed.

@@ -68,9 +68,7 @@ class Door:
         excess = refunds.given_back(conn, payment.id) - payment.amount_refunded if is_given_back(payment) else 0
         return self.decide(payment, attempt, seen, now, excess).store(conn)
 
-    def decide(
-        self, payment: Payment, attempt: Attempt, seen: Observation, now: datetime, excess: int = 0
-    ) -> Decision:
+    def decide(self, payment: Payment, attempt: Attempt, seen: Observation, now: datetime, excess: int = 0) -> Decision:
         """What `seen` changes, worked out before the transaction that stores it; of a payment that `is_given_back` only
         `record` can say what was given back in `excess` of what came."""
         change = apply(payment, attempt, seen, now, excess)

@@ -51,7 +51,10 @@ class CarefulBook(RefundBook):
 
     async def refund(self, order: RefundOrder) -> RefundObservation:
         charge, story = next(
-            (charge, story) for story in self.stories for charge in story.charges if order.reference in story.ours(charge)
+            (charge, story)
+            for story in self.stories
+            for charge in story.charges
+            if order.reference in story.ours(charge)
         )
         if order.reference not in self.given and order.amount > charge.came - story.given(charge):
             self.script.appendleft("refuse")
@@ -71,7 +74,9 @@ class Story:
     told: list[str] = field(default_factory=list)
 
     async def step(self) -> None:
-        act = self.chance.choice((self._pay, self._pay, self._renew, self._ask, self._ask, self._decide, self._elsewhere))
+        act = self.chance.choice(
+            (self._pay, self._pay, self._renew, self._ask, self._ask, self._decide, self._elsewhere)
+        )
         self.told.append(act.__name__)
         await act()
 

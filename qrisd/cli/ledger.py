@@ -12,12 +12,12 @@ from qrisd.cli.common import (
     Config,
     clear_errors,
     fail,
-    found_user,
     open_database,
     print_json,
     read_settings,
     transaction,
 )
+from qrisd.cli.person import Username, proven
 
 if TYPE_CHECKING:
     from qrisd.domain.ledger import Entry
@@ -67,7 +67,7 @@ def adjust(
     credit: Annotated[str, typer.Option("--credit", help="The account that is credited.")],
     amount: Annotated[int, typer.Option("--amount", help="Whole rupiah.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stays in the books and in the audit log.")],
-    username: Annotated[str, typer.Option("--as", metavar="USERNAME", help="Who does it: an owner or finance person.")],
+    username: Username,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -75,8 +75,9 @@ def adjust(
     from qrisd.schemas import entry_resource
     from qrisd.services import adjusting
 
-    with open_database(read_settings(config)) as conn, clear_errors(), transaction(conn):
-        user, now = found_user(conn, username), datetime.now(UTC)
+    settings = read_settings(config)
+    user, now = proven(settings, username), datetime.now(UTC)
+    with open_database(settings) as conn, clear_errors(), transaction(conn):
         entry = adjusting.adjust(conn, user, debit=debit, credit=credit, amount=amount, reason=reason, now=now)
     if as_json:
         print_json(entry_resource(entry))

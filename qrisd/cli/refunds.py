@@ -13,12 +13,12 @@ from qrisd.cli.common import (
     Config,
     clear_errors,
     fail,
-    found_user,
     open_database,
     print_json,
     read_settings,
     transaction,
 )
+from qrisd.cli.person import Username, proven
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Refunds: list, show, request, approve, reject, cancel, resolve.")
 RefundId = Annotated[str, typer.Argument(metavar="ID", help="The refund's id, from `qrisd refunds list`.")]
-Username = Annotated[str, typer.Option("--as", metavar="USERNAME", help="Who does it; nobody decides about their own.")]
 
 
 @app.command(name="list")
@@ -94,11 +93,12 @@ def request(
     """Ask for a refund. Another person has to approve it, unless the settings let so little go without."""
     from qrisd.services import refunds
 
-    settings, now = read_settings(config), datetime.now(UTC)
+    settings = read_settings(config)
     given = {"amount": amount, "reason": reason, "method": method, "evidence": evidence}
     ask, terms = _ask({name: value for name, value in given.items() if value is not None}), _terms(settings)
+    by, now = _party(settings, username), datetime.now(UTC)
     with open_database(settings) as conn, clear_errors(), transaction(conn):
-        asked = refunds.request(conn, _payment(conn, payment).id, ask, _party(conn, username), terms, now)
+        asked = refunds.request(conn, _payment(conn, payment).id, ask, by, terms, now)
         shown = _shown(conn, asked)
     _print(shown, as_json)
 
@@ -176,11 +176,12 @@ def _decide(
     from qrisd.domain.errors import SelfApproval
     from qrisd.services.refunds import note_refused
 
-    settings, now = read_settings(config), datetime.now(UTC)
+    settings = read_settings(config)
+    by, now = _party(settings, username), datetime.now(UTC)
     with open_database(settings) as conn, clear_errors():
         try:
             with transaction(conn):
-                shown = _shown(conn, act(conn, _party(conn, username), now))
+                shown = _shown(conn, act(conn, by, now))
         except SelfApproval as refused:
             with transaction(conn):
                 note_refused(conn, refused, now)
@@ -209,11 +210,11 @@ def _terms(settings: Settings) -> Terms:
     return refund_terms(settings, providers)
 
 
-def _party(conn: Connection, username: str) -> Party:
+def _party(settings: Settings, username: str) -> Party:
     from qrisd.services.refunds import Party
     from qrisd.store.audit_log import COMMAND_LINE, Actor
 
-    user = found_user(conn, username)
+    user = proven(settings, username)
     return Party(Actor(user.id, COMMAND_LINE), user.id, user.outlets)
 
 

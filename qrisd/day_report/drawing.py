@@ -14,8 +14,8 @@ from qrisd.domain.money import rupiah
 from qrisd.domain.payout import EXPECTED
 from qrisd.domain.reconciliation import Class, Finding, FindingStatus
 from qrisd.domain.reconciliation_report import Report
-from qrisd.web.languages import Language, translations
-from qrisd.web.pages import FILES, ROOM
+from qrisd.web.languages import Language, templates
+from qrisd.web.pages import FILES
 
 STYLE: Final = "reconciliation.css"
 # A page with more rows than this is no longer one that is read; all of them are in the CSV.
@@ -59,17 +59,8 @@ class Words:
 
 @lru_cache(maxsize=2)
 def _environment(language: Language) -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOM / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    made = templates(language)
     filters: dict[str, Callable[..., Any]] = {
-        "rupiah": rupiah,
         "signed": signed,
         "number": lambda count: f"{count:,}".replace(",", "." if language == "id" else ","),
         "long_day": lambda day: _long_day(day, language),

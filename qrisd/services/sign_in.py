@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from qrisd.domain import throttle
 from qrisd.domain.errors import SignInRefused
@@ -20,6 +21,8 @@ from qrisd.store import sessions as stored_sessions
 from qrisd.store.audit_log import NOBODY, Actor
 from qrisd.store.db import Connection, Database
 from qrisd.store.users import User
+
+T = TypeVar("T")
 
 # One text for every reason: it must not tell who exists.
 REFUSED = "The username or the password is wrong."
@@ -42,6 +45,11 @@ class _Try:
     user: User | None
     account: str
 
+    @property
+    def known(self) -> User | None:
+        """Who it is for, if they may sign in at all."""
+        return self.user if self.user is not None and self.user.disabled_at is None else None
+
 
 class SignIn:
     """The ways to a session. Every try is counted before it is made."""
@@ -58,8 +66,7 @@ class SignIn:
         """A session for this password or PIN. Raises SignInRefused, the same for all reasons, and RateLimited."""
         now = self._clock()
         tried = await self._db.write(partial(_begin, username=canonical(username), source=origin.source, now=now))
-        known = tried.user is not None and tried.user.disabled_at is None
-        secret_hash = tried.user.secret_hash if tried.user is not None and known else None
+        secret_hash = tried.known.secret_hash if tried.known is not None else None
         right = is_readable(secret) and await self._hashing.verify(secret_hash, secret)
         granted = await self._db.write(partial(_finish, tried=tried, right=right, origin=origin, now=now))
         if granted is None:
@@ -94,33 +101,54 @@ class SignIn:
         return _granted(found.user, sessions.renew(conn, found.session, now))
 
     async def again(self, signed_in: SignedIn, secret: str, code: str, source: str) -> Granted:
-        """The same session under a new token, for somebody who proves once more who they are: with their password, and
-        their second factor where they have one. Raises SignInRefused and RateLimited."""
-        now, user = self._clock(), signed_in.user
-        tried = await self._db.write(partial(_begin, username=user.username, source=source, now=now))
-        right = is_readable(secret) and await self._hashing.verify(user.secret_hash, secret)
-        if right and user.totp_secret is not None:
-            await self._db.write(lambda conn: _count_code(conn, signed_in, now))
-        granted = await self._db.write(lambda conn: self._prove(conn, signed_in, tried, right, code, source, now))
-        if granted is None:
-            raise SignInRefused(REFUSED)
-        return granted
+        """The same session under a new token, for somebody who proves once more who they are. Raises as `prove`."""
 
-    def _prove(
-        self, conn: Connection, signed_in: SignedIn, tried: _Try, right: bool, code: str, source: str, now: datetime
-    ) -> Granted | None:
-        user = users.get(conn, signed_in.user.id)
-        by = Actor(signed_in.user.id, source)
-        if user is None or not right or user.secret_hash != signed_in.user.secret_hash:
-            audit_log.add(conn, by, "step_up.failed", now, what=by.who)
-            return None
-        if user.totp_secret is not None and self._second_factor.accepts(conn, user, code, now) is None:
-            audit_log.add(conn, by, "step_up.failed", now, what=by.who, why="second factor")
-            return None
-        _forgive(conn, tried, source)
-        throttling.forgive(conn, code_key(user.id))
-        audit_log.add(conn, by, "step_up", now, what=by.who)
-        return _granted(user, sessions.renew(conn, signed_in.session, now))
+        def renewed(conn: Connection, user: User) -> Granted | None:
+            return _granted(user, sessions.renew(conn, signed_in.session, self._clock()))
+
+        return await self._proven(signed_in.user.username, secret, code, source, "step_up", renewed)
+
+    async def prove(self, username: str, secret: str, code: str, source: str) -> User:
+        """Who proves who they are for one act, without a session: with their password, and their second factor where
+        they have one. Raises SignInRefused and RateLimited."""
+        return await self._proven(canonical(username), secret, code, source, "proof", lambda conn, user: user)
+
+    async def _proven(
+        self,
+        username: str,
+        secret: str,
+        code: str,
+        source: str,
+        action: str,
+        then: Callable[[Connection, User], T | None],
+    ) -> T:
+        now = self._clock()
+        tried = await self._db.write(partial(_begin, username=username, source=source, now=now))
+        user = tried.known
+        right = is_readable(secret) and await self._hashing.verify(user.secret_hash if user else None, secret)
+        if right and user is not None and user.totp_secret is not None:
+            await self._db.write(lambda conn: throttling.take(conn, {code_key(user.id): throttle.CODE}, now))
+
+        def unit(conn: Connection) -> T | None:
+            user = _unchanged(conn, tried) if right else None
+            who = tried.user.id if tried.user is not None else None
+            by = Actor(who or NOBODY, source)
+            if user is None or not self._has_second_factor(conn, user, code, now):
+                why = None if user is None else "second factor"
+                audit_log.add(conn, by, f"{action}.failed", now, what=who, why=why)
+                return None
+            _forgive(conn, tried, source)
+            throttling.forgive(conn, code_key(user.id))
+            audit_log.add(conn, by, action, now, what=who)
+            return then(conn, user)
+
+        outcome = await self._db.write(unit)
+        if outcome is None:
+            raise SignInRefused(REFUSED)
+        return outcome
+
+    def _has_second_factor(self, conn: Connection, user: User, code: str, now: datetime) -> bool:
+        return user.totp_secret is None or self._second_factor.accepts(conn, user, code, now) is not None
 
 
 def _begin(conn: Connection, *, username: str, source: str, now: datetime) -> _Try:
@@ -134,16 +162,24 @@ def _begin(conn: Connection, *, username: str, source: str, now: datetime) -> _T
 
 
 def _finish(conn: Connection, *, tried: _Try, right: bool, origin: Origin, now: datetime) -> Granted | None:
-    user = users.get(conn, tried.user.id) if tried.user is not None else None
-    unchanged = user is not None and tried.user is not None and user.secret_hash == tried.user.secret_hash
-    if user is None or not right or not unchanged or user.disabled_at is not None:
-        audit_log.add(conn, Actor(NOBODY, origin.source), "sign_in.failed", now, what=user.id if user else None)
+    user = _unchanged(conn, tried) if right else None
+    if user is None:
+        what = tried.user.id if tried.user is not None else None
+        audit_log.add(conn, Actor(NOBODY, origin.source), "sign_in.failed", now, what=what)
         return None
     _forgive(conn, tried, origin.source)
     session, token = sessions.begin(conn, user, origin, now)
     if not session.awaits_code:
         audit_log.add(conn, Actor(user.id, origin.source), "sign_in", now, what=user.id)
     return Granted(token, user, session.awaits_code)
+
+
+def _unchanged(conn: Connection, tried: _Try) -> User | None:
+    """Who tried, as they are now; None when they may not sign in, or not with this secret, any more."""
+    user = users.get(conn, tried.user.id) if tried.user is not None else None
+    if user is None or tried.user is None or user.disabled_at is not None:
+        return None
+    return user if user.secret_hash == tried.user.secret_hash else None
 
 
 def _count_code(conn: Connection, found: SignedIn | None, now: datetime) -> None:

@@ -9,12 +9,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final, Literal
 
+import jinja2
 from starlette.requests import Request
 
+from qrisd.domain.money import rupiah
 from qrisd.web.cookies import remembered
 
 Language = Literal["id", "en"]
 CATALOGUE: Final = Path(__file__).parent / "locales" / "id.po"
+TEMPLATES: Final = Path(__file__).parent / "templates"
 COOKIE: Final = "language"
 PARAMETER: Final = "lang"
 
@@ -51,3 +54,18 @@ def translations(language: Language) -> gettext.NullTranslations:
         write_mo(compiled, read_po(file, locale="id"))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
+
+
+def templates(language: Language) -> jinja2.Environment:
+    """The pages' templates in a language, for the caller to add what else it draws with."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    made.filters["rupiah"] = rupiah
+    return made

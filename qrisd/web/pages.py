@@ -16,13 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd.domain.errors import Forbidden, NotFound, QrisdError
-from qrisd.domain.money import rupiah
 from qrisd.domain.permissions import ROUTES
 from qrisd.web.cookies import Cookie
-from qrisd.web.languages import COOKIE, PARAMETER, Language, language_of, translations
+from qrisd.web.languages import COOKIE, PARAMETER, Language, language_of, templates
 
-ROOM: Final = Path(__file__).parent
-FILES: Final = ROOM / "static" / "pages"
+FILES: Final = Path(__file__).parent / "static" / "pages"
 MEDIA_TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
@@ -91,16 +89,7 @@ class Pages:
         return self._environments[language]
 
     def _made(self, language: Language) -> jinja2.Environment:
-        made = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(ROOM / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            extensions=["jinja2.ext.i18n"],
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-        made.filters["rupiah"] = rupiah
+        made = templates(language)
         made.filters["moment"] = lambda moment: self._moment(moment, language)
         made.filters["clock_time"] = lambda moment: self._clock_time(moment, language)
         made.globals["file"] = lambda name: f"{self.root}/static/{name}?v={version(name)}"

@@ -10,40 +10,41 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyotp import TOTP
 from typer.testing import CliRunner, Result
 
 from qrisd.cli import app
 from qrisd.domain.permissions import Role
-from qrisd.services import people
 from qrisd.services.people import Draft
 from qrisd.store import users
 from qrisd.store.db import connect
 from tests.faults.history import database_violations
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
-from tests.support.people import BY
+from tests.support.people import PASSWORD, cheap_hash, hire, switch_second_factor_on
 from tests.support.refunds import paid
 from tests.support.server import LiveServer
 
 PEOPLE = {"sri": Role.FINANCE, "tono": Role.OWNER, "budi": Role.CASHIER, "ani": Role.SUPERVISOR}
+TYPED = f"{PASSWORD}\n"
 
 
-def hire(database: Path) -> None:
-    with closing(connect(database)) as conn:
-        for username, role in PEOPLE.items():
-            people.create(conn, Draft(username, username, role, None), BY, datetime.now(UTC))
+def hire_all(database: Path) -> None:
+    for username, role in PEOPLE.items():
+        hire(database, Draft(username, username, role, None), datetime.now(UTC), cheap_hash(PASSWORD))
 
 
 @pytest.fixture
 async def shop(tmp_path: Path, clock: FakeClock) -> Installation:
     async with Installation(tmp_path / "data", clock).running() as running:
         await paid(running)
-        hire(running.data_dir.database)
+        hire_all(running.data_dir.database)
         return running
 
 
-def refunds(shop: Installation, *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["refunds", *arguments], env={"QRISD_DATA_DIR": str(shop.settings.data_dir)})
+def refunds(shop: Installation, *arguments: str, typed: str = TYPED) -> Result:
+    env = {"QRISD_DATA_DIR": str(shop.settings.data_dir)}
+    return CliRunner().invoke(app, ["refunds", *arguments], input=typed, env=env)
 
 
 def said(shop: Installation, *arguments: str) -> Any:
@@ -58,7 +59,7 @@ def requested(shop: Installation, *more: str, by: str = "sri") -> str:
     return str(refund["id"])
 
 
-async def test_a_refund_is_asked_for_listed_shown_and_approved_by_another(shop: Installation) -> None:
+def test_a_refund_is_asked_for_listed_shown_and_approved_by_another(shop: Installation) -> None:
     refund = requested(shop, "--amount=5000")
     listed = refunds(shop, "list")
     assert (listed.exit_code, "1 wait for approval" in listed.stdout) == (2, True)
@@ -71,7 +72,7 @@ async def test_a_refund_is_asked_for_listed_shown_and_approved_by_another(shop: 
 
 
 @pytest.mark.parametrize("username", ["sri", "tono"])
-async def test_nobody_approves_their_own_request_at_the_machine_either(shop: Installation, username: str) -> None:
+def test_nobody_approves_their_own_request_at_the_machine_either(shop: Installation, username: str) -> None:
     """MO-05"""
     refund = requested(shop, by=username)
     refused = refunds(shop, "approve", refund, f"--as={username}")
@@ -79,6 +80,37 @@ async def test_nobody_approves_their_own_request_at_the_machine_either(shop: Ins
     (row,) = shop.rows("SELECT source FROM audit_log WHERE action = 'refund.self_approval_refused'")
     assert row == {"source": "command line"}
     assert said(shop, "show", refund)["status"] == "REQUESTED"
+
+
+@pytest.mark.parametrize("typed", ["another one\n", "\n", "\x00\n", "", f"{PASSWORD}x\n"])
+def test_who_cannot_prove_who_they_are_does_nothing_in_their_name(shop: Installation, typed: str) -> None:
+    refund = requested(shop)
+    refused = refunds(shop, "approve", refund, "--as=tono", typed=typed)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert said(shop, "show", refund)["status"] == "REQUESTED"
+
+
+def test_tries_at_the_machine_are_counted_and_written_down(shop: Installation) -> None:
+    refund = requested(shop)
+    for _ in range(5):
+        assert "wrong" in refunds(shop, "approve", refund, "--as=tono", typed="guess\n").stderr
+    assert "wait" in refunds(shop, "approve", refund, "--as=tono").stderr
+    rows = shop.rows("SELECT source FROM audit_log WHERE action = 'proof.failed'")
+    assert rows == [{"source": "command line"}] * 5
+
+
+def test_who_has_a_second_factor_proves_with_it(shop: Installation) -> None:
+    refund = requested(shop)
+    with closing(connect(shop.data_dir.database)) as conn:
+        tono = users.by_username(conn, "tono")
+    assert tono is not None
+    secret, (recovery_code, *_) = switch_second_factor_on(shop, tono)
+    assert "Code of the second factor" in refunds(shop, "approve", refund, "--as=tono").stderr
+    assert refunds(shop, "approve", refund, "--as=tono", typed=f"{PASSWORD}\n000000\n").exit_code == 1
+    code = TOTP(secret).now()
+    assert refunds(shop, "approve", refund, "--as=tono", typed=f"{PASSWORD}\n{code}\n").exit_code == 0
+    assert refunds(shop, "cancel", refund, "--as=tono", typed=f"{PASSWORD}\n{code}\n").exit_code == 1, "used"
+    assert refunds(shop, "cancel", refund, "--as=tono", typed=f"{PASSWORD}\n{recovery_code}\n").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -97,13 +129,13 @@ async def test_nobody_approves_their_own_request_at_the_machine_either(shop: Ins
         (("resolve", "nothing", "--outcome=maybe", "--evidence=x", "--as=tono"), "--outcome done"),
     ],
 )
-async def test_what_cannot_be_done_says_why(shop: Installation, arguments: tuple[str, ...], text: str) -> None:
+def test_what_cannot_be_done_says_why(shop: Installation, arguments: tuple[str, ...], text: str) -> None:
     result = refunds(shop, *arguments)
     assert (result.exit_code, text in result.stderr) == (1, True), result.stderr
     assert shop.rows("SELECT id FROM refunds") == []
 
 
-async def test_somebody_who_was_disabled_decides_nothing(shop: Installation) -> None:
+def test_somebody_who_was_disabled_decides_nothing(shop: Installation) -> None:
     refund = requested(shop)
     with closing(connect(shop.data_dir.database)) as conn:
         tono = users.by_username(conn, "tono")
@@ -112,13 +144,13 @@ async def test_somebody_who_was_disabled_decides_nothing(shop: Installation) -> 
     assert refunds(shop, "approve", refund, "--as=tono").exit_code == 1
 
 
-async def test_a_refund_is_rejected_or_withdrawn(shop: Installation) -> None:
+def test_a_refund_is_rejected_or_withdrawn(shop: Installation) -> None:
     assert said(shop, "reject", requested(shop), "--as=tono", "--reason=it was served")["status"] == "REJECTED"
     assert said(shop, "cancel", requested(shop), "--as=sri")["status"] == "CANCELLED"
     assert refunds(shop, "cancel", requested(shop), "--as=budi").exit_code == 1
 
 
-async def test_a_stuck_refund_is_resolved_by_two(shop: Installation) -> None:
+def test_a_stuck_refund_is_resolved_by_two(shop: Installation) -> None:
     """MO-03"""
     refund = requested(shop)
     resolve = ("resolve", refund, "--outcome=done", "--evidence=their letter of today")
@@ -142,10 +174,10 @@ def test_what_is_approved_at_the_machine_is_carried_out_by_the_running_server(se
     with server.client() as client:
         payment = client.post("/payments", json={"order_id": "INV-1", "amount": 15_000}).json()
         assert server.run("simulate-pay", payment["id"], "--url", server.url).returncode == 0
-        hire(server.data_dir / "qrisd.db")
-        asked = server.run("refunds", "request", "INV-1", "--reason=not served", "--as=sri", "--json")
+        hire_all(server.data_dir / "qrisd.db")
+        asked = server.run("refunds", "request", "INV-1", "--reason=not served", "--as=sri", "--json", typed=TYPED)
         refund = json.loads(asked.stdout)["id"]
-        assert server.run("refunds", "approve", refund, "--as=tono").returncode == 0
+        assert server.run("refunds", "approve", refund, "--as=tono", typed=TYPED).returncode == 0
         for _ in range(100):
             if client.get(f"/payments/{payment['id']}").json()["status"] == "REFUNDED":
                 break

@@ -3,76 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
 from qrisd.domain.payment import MONEY, MOVES, Attempt, Observation, Oddity, Payment, Source, Status, apply
+from tests.support import payments as sample
 
-NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
+NOW = sample.NOW
 AMOUNT = 15_000
 
 
 def payment(status: Status = Status.PENDING, **facts: Any) -> Payment:
     paid = AMOUNT if status in MONEY else 0
     standard: dict[str, Any] = {
-        "id": "p-1",
-        "order_id": "INV-1",
         "amount": AMOUNT,
         "amount_due": AMOUNT,
-        "currency": "IDR",
-        "status": status,
-        "exception": None,
         "amount_paid": paid,
         "amount_refunded": {Status.REFUNDED: AMOUNT, Status.PARTIALLY_REFUNDED: 5_000}.get(status, 0),
-        "provider": "simulator",
         "provider_trx_id": "T-1",
-        "provider_ref_no": None,
-        "qris_payload": "QR",
-        "expires_in": 900,
-        "expires_at": NOW + timedelta(seconds=900),
         "paid_at": NOW if paid else None,
-        "attempt": 1,
-        "outlet": "main",
-        "description": None,
-        "customer": None,
-        "callback_url": None,
-        "metadata": {},
-        "signature_version": 2,
-        "sequence": 1,
-        "version": 1,
-        "request_hash": "h",
-        "created_at": NOW,
-        "updated_at": NOW,
     }
-    return Payment(**{**standard, **facts})
+    return sample.payment(status=status, **{**standard, **facts})
 
 
 def attempt(status: Status = Status.PENDING, number: int = 1, **facts: Any) -> Attempt:
     standard: dict[str, Any] = {
         "id": f"a-{number}",
-        "payment_id": "p-1",
-        "number": number,
-        "provider": "simulator",
         "reference": f"REF{number}",
         "amount": AMOUNT,
-        "status": status,
         "provider_trx_id": f"T-{number}",
-        "provider_ref_no": None,
-        "qris_payload": "QR",
         "amount_paid": AMOUNT if status is Status.PAID else 0,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": NOW + timedelta(seconds=900),
-        "checks": 0,
-        "next_check_at": None,
-        "version": 1,
-        "created_at": NOW,
-        "updated_at": NOW,
     }
-    return Attempt(**{**standard, **facts})
+    return sample.attempt(status=status, number=number, **{**standard, **facts})
 
 
 def seen(status: Status | None, **facts: Any) -> Observation:

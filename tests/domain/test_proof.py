@@ -10,6 +10,7 @@ import pytest
 
 from qrisd.domain.payment import Oddity, Payment, Status
 from qrisd.domain.proof import FRESH, MAX_NAMES, Candidate, Finding, Match, Query, Verdict, judge, read
+from tests.support import payments as sample
 
 NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
 SLIP = """Transaksi Berhasil
@@ -89,12 +90,8 @@ def test_however_long_the_text_is_little_is_looked_for() -> None:
 def payment(order_id: str = "INV-1", **facts: Any) -> Payment:
     """A payment of Rp50.000 made a minute ago, that waits."""
     made = NOW - timedelta(minutes=1)
-    usual = {"amount": 50_000, "amount_due": 50_000, "currency": "IDR", "status": Status.PENDING, "exception": None}
-    usual |= {"amount_paid": 0, "amount_refunded": 0, "provider": "simulator", "provider_trx_id": None}
-    usual |= {"provider_ref_no": None, "qris_payload": None, "expires_in": 900, "expires_at": made, "paid_at": None}
-    usual |= {"attempt": 1, "outlet": "main", "description": None, "customer": None, "callback_url": None}
-    usual |= {"metadata": {}, "signature_version": 2, "sequence": 1, "version": 1, "request_hash": ""}
-    return Payment(id=order_id, order_id=order_id, **{**usual, "created_at": made, "updated_at": made, **facts})
+    usual = {"amount": 50_000, "amount_due": 50_000, "created_at": made, "updated_at": made}
+    return sample.payment(id=order_id, order_id=order_id, **{**usual, **facts})
 
 
 def paid(order_id: str = "INV-1", *, ago: timedelta = timedelta(seconds=20), **facts: Any) -> Payment:

@@ -24,74 +24,26 @@ from qrisd.domain.refund import (
     ways,
 )
 from qrisd.domain.refund import Status as R
+from tests.support import payments as sample
 
-NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
+NOW = sample.NOW
 CAN = Ability(refund=True, partial=True, window_days=None, blackout=None)
 
 
 def attempt(number: int = 1, **facts: Any) -> Attempt:
-    given: dict[str, Any] = {
-        "id": f"a{number}",
-        "payment_id": "p",
-        "number": number,
-        "provider": "bank",
-        "reference": f"REF{number}",
-        "amount": 15_000,
-        "status": Status.PAID,
-        "provider_trx_id": None,
-        "provider_ref_no": None,
-        "qris_payload": None,
-        "amount_paid": 15_000,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": NOW,
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Attempt(**{**given, **facts})
+    paid = {"provider": "bank", "status": Status.PAID, "amount_paid": 15_000}
+    return sample.attempt(id=f"a{number}", number=number, reference=f"REF{number}", **{**paid, **facts})
 
 
 def payment(**facts: Any) -> Payment:
-    given: dict[str, Any] = {
-        "id": "p",
-        "order_id": "INV-1",
-        "amount": 15_000,
-        "amount_due": 15_000,
-        "currency": "IDR",
-        "status": Status.PAID,
-        "exception": None,
-        "amount_paid": 15_000,
-        "amount_refunded": 0,
-        "provider": "bank",
-        "provider_trx_id": None,
-        "provider_ref_no": None,
-        "qris_payload": None,
-        "expires_in": 900,
-        "expires_at": NOW,
-        "paid_at": NOW,
-        "attempt": 1,
-        "outlet": "main",
-        "description": None,
-        "customer": None,
-        "callback_url": None,
-        "metadata": {},
-        "signature_version": 2,
-        "sequence": 2,
-        "version": 2,
-        "request_hash": "",
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Payment(**{**given, **facts})
+    paid = {"provider": "bank", "status": Status.PAID, "amount_paid": 15_000, "paid_at": NOW}
+    return sample.payment(**{**paid, **facts})
 
 
 def refund(name: str, amount: int, status: R = R.REQUESTED, **facts: Any) -> Refund:
     given: dict[str, Any] = {
         "id": name,
-        "payment_id": "p",
+        "payment_id": "p-1",
         "attempt_id": "a1",
         "reference": name,
         "method": Method.PROVIDER,

@@ -3,73 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from qrisd.domain.payment import Attempt, Observation, Payment, Source, Status
 from qrisd.domain.shift import Held, Kind, match, money_in
+from tests.support import payments as sample
 
-NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
+NOW = sample.NOW
 
 
 def attempt(**fields: Any) -> Attempt:
-    known: dict[str, Any] = {
-        "id": "a",
-        "payment_id": "p",
-        "number": 1,
-        "provider": "bank",
-        "reference": "R" * 20,
-        "amount": 15_000,
-        "status": Status.PAID,
-        "provider_trx_id": None,
-        "provider_ref_no": None,
-        "qris_payload": None,
-        "amount_paid": 15_000,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": NOW,
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Attempt(**{**known, **fields})
+    return sample.attempt(**{"provider": "bank", "status": Status.PAID, "amount_paid": 15_000, **fields})
 
 
-def payment(order_id: str = "POS-1") -> Payment:
-    return Payment(
-        id="p",
-        order_id=order_id,
-        amount=15_000,
-        amount_due=15_000,
-        currency="IDR",
-        status=Status.PAID,
-        exception=None,
-        amount_paid=15_000,
-        amount_refunded=0,
-        provider="bank",
-        provider_trx_id=None,
-        provider_ref_no=None,
-        qris_payload=None,
-        expires_in=900,
-        expires_at=NOW,
-        paid_at=NOW,
-        attempt=1,
-        outlet="main",
-        description=None,
-        customer=None,
-        callback_url=None,
-        metadata={},
-        signature_version=2,
-        sequence=1,
-        version=1,
-        request_hash="h",
-        created_at=NOW,
-        updated_at=NOW,
-    )
+def payment() -> Payment:
+    return sample.payment(provider="bank", status=Status.PAID, amount_paid=15_000, paid_at=NOW)
 
 
 def said(status: Status | None, **fields: Any) -> Observation:

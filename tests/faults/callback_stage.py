@@ -32,9 +32,9 @@ from qrisd.services.outbox import PAUSE_S, Outbox
 from qrisd.services.recent import Recent
 from qrisd.store import attempts, payment_logs, payments
 from qrisd.store.db import Connection, Database, connect
+from tests.support import payments as sample
 
 SECRET: Final = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIz"
-AMOUNT: Final = 15_000
 LIVES_FOR: Final = timedelta(days=7)
 
 
@@ -147,33 +147,16 @@ def _begin(conn: Connection, payment: Payment, attempt: Attempt) -> None:
 
 def _payment(url: str, now: datetime) -> Payment:
     payment_id = str(uuid4())
-    return Payment(
+    return sample.payment(
         id=payment_id,
         order_id=f"INV-{payment_id}",
-        amount=AMOUNT,
-        amount_due=AMOUNT,
-        currency="IDR",
         status=Status.CREATED,
-        exception=None,
-        amount_paid=0,
-        amount_refunded=0,
-        provider="simulator",
-        provider_trx_id=None,
-        provider_ref_no=None,
         qris_payload=None,
         expires_in=int(LIVES_FOR.total_seconds()),
         expires_at=now + LIVES_FOR,
-        paid_at=None,
-        attempt=1,
-        outlet="main",
-        description=None,
-        customer=None,
         callback_url=url,
-        metadata={},
-        signature_version=2,
         sequence=0,
         version=0,
-        request_hash="h",
         created_at=now,
         updated_at=now,
     )

@@ -34,6 +34,7 @@ from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, connect
 from tests.fakes.midtrans import FakeMidtrans, Transaction
 from tests.fakes.payload import dynamic_qris
+from tests.support import payments as sample
 
 ZONE: Final = ZoneInfo("Asia/Jakarta")
 PROVIDER: Final = "midtrans"
@@ -338,30 +339,15 @@ class _Sale:
         return fee_of(self.amount)
 
     def payment(self) -> Payment:
-        return Payment(
+        return sample.payment(
             id=self.payment_id,
             order_id=self.order_id,
             amount=self.amount,
             amount_due=self.amount,
-            currency="IDR",
             status=Status.CREATED,
-            exception=None,
-            amount_paid=0,
-            amount_refunded=0,
             provider=PROVIDER,
-            provider_trx_id=None,
-            provider_ref_no=None,
             qris_payload=None,
-            expires_in=900,
             expires_at=self.made_at + timedelta(minutes=15),
-            paid_at=None,
-            attempt=1,
-            outlet="main",
-            description=None,
-            customer=None,
-            callback_url=None,
-            metadata={},
-            signature_version=2,
             sequence=0,
             version=0,
             request_hash=self.order_id,
@@ -370,7 +356,7 @@ class _Sale:
         )
 
     def attempt(self) -> Attempt:
-        return Attempt(
+        return sample.attempt(
             id=self.attempt_id,
             payment_id=self.payment_id,
             number=self.attempt_number,
@@ -379,13 +365,8 @@ class _Sale:
             amount=self.amount,
             status=Status.CREATED,
             provider_trx_id=self.trx_id if self.attempt_number > 1 else None,
-            provider_ref_no=None,
             qris_payload=self.payload() if self.attempt_number > 1 else None,
-            amount_paid=0,
-            amount_refunded=0,
-            error=None,
             expires_at=self.made_at + timedelta(minutes=15),
-            checks=0,
             next_check_at=self.made_at,
             version=0,
             created_at=self.made_at,

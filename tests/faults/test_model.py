@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -22,8 +21,8 @@ from qrisd.domain.payment import (
     Status,
     apply,
 )
+from tests.support import payments as sample
 
-NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
 ASKED = 15_000
 QR = "00020101021226-made-up"
 
@@ -40,7 +39,9 @@ class World:
     """One payment with its attempts, and the story of all that was decided about it."""
 
     def __init__(self) -> None:
-        self.payment = _payment()
+        self.payment = sample.payment(
+            amount=ASKED, amount_due=ASKED, status=Status.CREATED, qris_payload=None, sequence=0
+        )
         self.attempts = [_attempt(1)]
         self.story: list[Change] = []
 
@@ -51,7 +52,7 @@ class World:
         return self.see(attempt, step.seen)
 
     def see(self, attempt: Attempt, seen: Observation) -> Change | None:
-        change = apply(self.payment, attempt, seen, NOW)
+        change = apply(self.payment, attempt, seen, sample.NOW)
         if change is not None:
             self.story.append(change)
             self.payment = change.payment
@@ -65,61 +66,9 @@ class World:
         return self.see(self.attempts[-1], Observation(source=Source.MERCHANT, status=Status.CREATED))
 
 
-def _payment() -> Payment:
-    return Payment(
-        id="p",
-        order_id="INV-1",
-        amount=ASKED,
-        amount_due=ASKED,
-        currency="IDR",
-        status=Status.CREATED,
-        exception=None,
-        amount_paid=0,
-        amount_refunded=0,
-        provider="simulator",
-        provider_trx_id=None,
-        provider_ref_no=None,
-        qris_payload=None,
-        expires_in=900,
-        expires_at=NOW + timedelta(seconds=900),
-        paid_at=None,
-        attempt=1,
-        outlet="main",
-        description=None,
-        customer=None,
-        callback_url=None,
-        metadata={},
-        signature_version=2,
-        sequence=0,
-        request_hash="h",
-        version=1,
-        created_at=NOW,
-        updated_at=NOW,
-    )
-
-
 def _attempt(number: int) -> Attempt:
-    return Attempt(
-        id=f"a{number}",
-        payment_id="p",
-        number=number,
-        provider="simulator",
-        reference=f"R{number}",
-        amount=ASKED,
-        status=Status.CREATED,
-        provider_trx_id=None,
-        provider_ref_no=None,
-        qris_payload=None,
-        amount_paid=0,
-        amount_refunded=0,
-        error=None,
-        expires_at=NOW + timedelta(seconds=900),
-        checks=0,
-        next_check_at=NOW,
-        version=1,
-        created_at=NOW,
-        updated_at=NOW,
-    )
+    named = {"id": f"a{number}", "number": number, "reference": f"R{number}"}
+    return sample.attempt(**named, amount=ASKED, status=Status.CREATED, qris_payload=None)
 
 
 amounts = st.sampled_from([None, -1, 0, 1, 9_000, ASKED - 1, ASKED, ASKED + 1, 30_000])

@@ -24,6 +24,7 @@ from tests.faults.history import database_violations
 from tests.faults.injection import Injection
 from tests.faults.provider_stage import Stage, stage
 from tests.support.installation import Installation
+from tests.support.people import PASSWORD
 from tests.support.refunds import Json, ask, asked, becomes, call, decide, paid, person, says, shown
 from tests.support.server import LiveServer
 
@@ -124,7 +125,8 @@ async def test_what_is_stuck_is_resolved_by_two_people_and_not_by_one(
 
     async def say(username: str) -> int:
         env = {"QRISD_DATA_DIR": str(shop.settings.data_dir)}
-        return (await asyncio.to_thread(CliRunner().invoke, app, [*command, f"--as={username}"], env=env)).exit_code
+        words = [*command, f"--as={username}"]
+        return (await asyncio.to_thread(CliRunner().invoke, app, words, input=f"{PASSWORD}\n", env=env)).exit_code
 
     assert [await say("sri"), await say("sri")] == [0, 1]
     shop.clock.advance(600)

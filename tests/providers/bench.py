@@ -17,6 +17,7 @@ from tests.fakes.midtrans import FakeMidtrans
 from tests.fakes.server import Reply, Request
 from tests.fakes.xendit import FakeXendit
 from tests.providers.kinds import Kind
+from tests.support import payments as sample
 
 REFERENCE = "7Q2M0K8R5T1V9X3Z6B4C"
 AMOUNT = 15_000
@@ -109,27 +110,14 @@ def charge() -> Charge:
 
 def attempt_of(seen: Observation, provider: str) -> Attempt:
     """The live attempt the core keeps of a charge's answer."""
-    now = datetime.now(UTC)
-    return Attempt(
-        id="a",
-        payment_id="p",
-        number=1,
+    return sample.attempt(
         provider=provider,
         reference=REFERENCE,
         amount=AMOUNT,
-        status=Status.PENDING,
         provider_trx_id=seen.provider_trx_id,
         provider_ref_no=seen.provider_ref_no,
         qris_payload=seen.qris_payload,
-        amount_paid=0,
-        amount_refunded=0,
-        error=None,
-        expires_at=seen.expires_at or now + timedelta(seconds=900),
-        checks=0,
-        next_check_at=None,
-        version=0,
-        created_at=now,
-        updated_at=now,
+        expires_at=seen.expires_at or datetime.now(UTC) + timedelta(seconds=900),
     )
 
 

@@ -15,6 +15,7 @@ from qrisd.providers.http import ProviderHttp
 from qrisd.providers.snap.bank import SnapSettings, snap_bank
 from qrisd.providers.snap.qr import Snap
 from tests.fakes.snap import FakeSnap, private_pem, public_pem
+from tests.support import payments as sample
 
 REFERENCE = "7Q2M0K8R5T1V9X3Z6B4C"
 NOTIFY_PATH = "/webhooks/bri"
@@ -67,28 +68,8 @@ def charge(**changes: Any) -> Charge:
 
 def attempt(**changes: Any) -> Attempt:
     """A live QR's attempt; one whose answer was lost is `lost_attempt`."""
-    values: dict[str, Any] = {
-        "id": "a",
-        "payment_id": "p",
-        "number": 1,
-        "provider": "bri",
-        "reference": REFERENCE,
-        "amount": 10_000,
-        "status": Status.PENDING,
-        "provider_trx_id": None,
-        "provider_ref_no": None,
-        "qris_payload": "00020101",
-        "amount_paid": 0,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": now() + timedelta(seconds=900),
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": now(),
-        "updated_at": now(),
-    }
-    return Attempt(**{**values, **changes})
+    values = {"reference": REFERENCE, "amount": 10_000, "expires_at": now() + timedelta(seconds=900)}
+    return sample.attempt(provider="bri", **{**values, **changes})
 
 
 def lost_attempt(**changes: Any) -> Attempt:

@@ -25,6 +25,7 @@ from qrisd.providers.midtrans.qris import Midtrans
 from tests.fakes.midtrans import FakeMidtrans
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
+from tests.support import payments as sample
 
 KEY = "SB-Mid-server-EXAMPLEKEY1234567890ab"
 NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
@@ -79,28 +80,7 @@ def charge(**changes: Any) -> Charge:
 
 
 def attempt(**changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "id": "a",
-        "payment_id": "p",
-        "number": 1,
-        "provider": "midtrans",
-        "reference": REFERENCE,
-        "amount": 10_000,
-        "status": Status.PENDING,
-        "provider_trx_id": None,
-        "provider_ref_no": None,
-        "qris_payload": "00020101",
-        "amount_paid": 0,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": NOW,
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Attempt(**{**values, **changes})
+    return sample.attempt(**{"provider": "midtrans", "reference": REFERENCE, "amount": 10_000, **changes})
 
 
 def sent_body(fake: FakeMidtrans, index: int = 0) -> Any:

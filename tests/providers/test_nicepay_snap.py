@@ -22,6 +22,7 @@ from tests.fakes.nicepay import snap_nicepay
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
 from tests.fakes.snap import FakeSnap, private_pem, public_pem
+from tests.support import payments as sample
 
 IMID, SECRET = "TESTMID001", "test-nicepay-secret-0001"
 TOKEN = "test-access-token-0001"
@@ -113,28 +114,9 @@ def charge(fake: FakeSnap, **changes: Any) -> Charge:
 
 
 def attempt(fake: FakeSnap, **changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "id": "a",
-        "payment_id": "p",
-        "number": 1,
-        "provider": "nicepay",
-        "reference": REFERENCE,
-        "amount": 15_000,
-        "status": Status.PENDING,
-        "provider_trx_id": fake.book[REFERENCE].id if REFERENCE in fake.book else None,
-        "provider_ref_no": None,
-        "qris_payload": "00020101",
-        "amount_paid": 0,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": fake.now + timedelta(seconds=900),
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Attempt(**{**values, **changes})
+    trx_id = fake.book[REFERENCE].id if REFERENCE in fake.book else None
+    values = {"provider_trx_id": trx_id, "expires_at": fake.now + timedelta(seconds=900)}
+    return sample.attempt(provider="nicepay", reference=REFERENCE, **{**values, **changes})
 
 
 def body_of(fake: FakeSnap, action: str) -> Any:

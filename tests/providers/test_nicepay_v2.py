@@ -26,6 +26,7 @@ from qrisd.providers.nicepay.v2_wire import merchant_token
 from tests.fakes.nicepay import FAILED, PROCESSING, REFUNDED, FakeNicepay
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
+from tests.support import payments as sample
 
 IMID, KEY = "TESTMID001", "test-merchant-key-0001"
 TRX_ID = "TESTMID00108202501311015300001"
@@ -83,28 +84,9 @@ def charge(fake: FakeNicepay, **changes: Any) -> Charge:
 
 
 def attempt(**changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "id": "a",
-        "payment_id": "p",
-        "number": 1,
-        "provider": "nicepay",
-        "reference": REFERENCE,
-        "amount": 15_000,
-        "status": Status.PENDING,
-        "provider_trx_id": TRX_ID,
-        "provider_ref_no": None,
-        "qris_payload": "00020101",
-        "amount_paid": 0,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": datetime.now(UTC) + timedelta(seconds=900),
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Attempt(**{**values, **changes})
+    ends = datetime.now(UTC) + timedelta(seconds=900)
+    values = {"reference": REFERENCE, "provider_trx_id": TRX_ID, "expires_at": ends}
+    return sample.attempt(provider="nicepay", **{**values, **changes})
 
 
 async def live(nicepay: NicepayV2, fake: FakeNicepay) -> Attempt:

@@ -25,6 +25,7 @@ from qrisd.providers.xendit.qr_codes import XenditQrCodes
 from tests.fakes.script import Fault
 from tests.fakes.server import Reply
 from tests.fakes.xendit import FakeXendit
+from tests.support import payments as sample
 
 KEY = "xnd_development_EXAMPLEKEY0123456789"
 BASIC = "eG5kX2RldmVsb3BtZW50X0VYQU1QTEVLRVkwMTIzNDU2Nzg5Og=="
@@ -98,28 +99,7 @@ def charge(**changes: Any) -> Charge:
 
 
 def attempt(trx_id: str | None = None, **changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "id": "a",
-        "payment_id": "p",
-        "number": 1,
-        "provider": "xendit",
-        "reference": REFERENCE,
-        "amount": 10_000,
-        "status": Status.PENDING,
-        "provider_trx_id": trx_id,
-        "provider_ref_no": None,
-        "qris_payload": "00020101",
-        "amount_paid": 0,
-        "amount_refunded": 0,
-        "error": None,
-        "expires_at": NOW,
-        "checks": 0,
-        "next_check_at": None,
-        "version": 0,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Attempt(**{**values, **changes})
+    return sample.attempt(provider="xendit", reference=REFERENCE, amount=10_000, provider_trx_id=trx_id, **changes)
 
 
 async def charged(adapter: Adapter, **changes: Any) -> Attempt:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,10 +75,15 @@ def add_person(
     shop: Installation, role: Role, username: str = "", *, outlets: Outlets = None, secret_hash: str | None = None
 ) -> User:
     """Somebody who may sign in, without the work of hashing a password; by name of their role when none is given."""
-    with closing(connect(shop.data_dir.database)) as conn:
-        draft = Draft(username or role, f"Test {role}", role, outlets)
-        user, _ = people.create(conn, draft, BY, shop.clock())
-        users.save_secret(conn, user.id, password_hash=secret_hash or cheap_hash(PASSWORD), pin_hash=None)
+    draft = Draft(username or role, f"Test {role}", role, outlets)
+    return hire(shop.data_dir.database, draft, shop.clock(), secret_hash or cheap_hash(PASSWORD))
+
+
+def hire(database: Path, draft: Draft, now: datetime, secret_hash: str) -> User:
+    """This person, with a password that has this hash."""
+    with closing(connect(database)) as conn:
+        user, _ = people.create(conn, draft, BY, now)
+        users.save_secret(conn, user.id, password_hash=secret_hash, pin_hash=None)
         found = users.get(conn, user.id)
     assert found is not None
     return found

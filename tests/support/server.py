@@ -95,10 +95,11 @@ class LiveServer:
         if self.process is not None and self.process.stdout is not None:
             self.process.stdout.close()
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another qrisd command on the same installation."""
+    def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run another qrisd command on the same installation, with this on its stdin."""
         return subprocess.run(
             [sys.executable, "-m", "qrisd", *arguments],
+            input=typed,
             capture_output=True,
             text=True,
             env={**os.environ, **self._env, "QRISD_DATA_DIR": str(self.data_dir)},

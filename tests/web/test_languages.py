@@ -10,14 +10,13 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from starlette.requests import Request
 
-from qrisd.web.languages import CATALOGUE, language_of, translations
-from qrisd.web.pages import ROOM
+from qrisd.web.languages import CATALOGUE, TEMPLATES, language_of, translations
 
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 
 
 def words_of_the_templates() -> set[str]:
-    found = extract_from_dir(str(ROOM / "templates"), [("**.html", "jinja2")], {"**.html": {"silent": "false"}})
+    found = extract_from_dir(str(TEMPLATES), [("**.html", "jinja2")], {"**.html": {"silent": "false"}})
     return {word for _, _, words, _, _ in found for word in ([words] if isinstance(words, str) else words)}
 
 

@@ -15,7 +15,7 @@ from qrisd.api import examples
 from qrisd.api.operations import OPERATIONS
 from qrisd.api.operations.base import HEADERS, STORAGE, TAGS, Answer, Operation, Parameter
 from qrisd.api.problems import BY_CODE
-from qrisd.api.shapes import GenericWebhook, Problem
+from qrisd.api.shapes.base import GenericWebhook, Problem
 from qrisd.services.api_keys import SCOPES
 
 JsonObject = dict[str, Any]

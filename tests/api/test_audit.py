@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qrisd.api import shapes
+from qrisd.api.shapes.books import AuditPage
 from qrisd.domain import qris
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.domain.permissions import Role
@@ -110,7 +110,7 @@ async def test_what_was_done_is_listed_newest_first_in_pages(shop: Installation)
     seen, query = [], {"action": "payment.*", "limit": "2"}
     while True:
         page = (await shop.client.get("/audit", params=query)).json()
-        assert_exactly(shapes.AuditPage, page)
+        assert_exactly(AuditPage, page)
         seen += [row["id"] for row in page["data"]]
         if page["next_cursor"] is None:
             break

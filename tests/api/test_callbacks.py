@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from qrisd.api import shapes
+from qrisd.api.shapes.callbacks import Callback, CallbackDetails, CallbackPage, Endpoints, Pinged, Replayed, Resumed
 from qrisd.services import callbacks as service
 from qrisd.store.db import connect
 from tests.api.test_openapi import assert_exactly
@@ -86,7 +86,7 @@ async def test_what_was_sent_is_listed_newest_first_and_read_with_its_tries(
     assert [newer["payment_id"], older["payment_id"]] == [second["id"], first["id"]]
     assert (older["status"], older["reason"], older["tries"]) == ("WAITING", "answered HTTP 500", 1)
     details = (await shop.client.get(f"/callbacks/{older['id']}")).json()
-    assert_exactly(shapes.CallbackDetails, details)
+    assert_exactly(CallbackDetails, details)
     assert details["body"] == receiver.book[0].event
     assert [(one["status_code"], one["answer"]) for one in details["history"]] == [(500, "database is locked")]
 
@@ -94,7 +94,7 @@ async def test_what_was_sent_is_listed_newest_first_and_read_with_its_tries(
 async def test_pages_follow_each_other_and_filters_narrow_them(shop: Installation, receiver: FakeReceiver) -> None:
     payments = await told(shop, receiver, "INV-1", "INV-2", "INV-3")
     first = (await shop.client.get("/callbacks?limit=2")).json()
-    assert_exactly(shapes.CallbackPage, first)
+    assert_exactly(CallbackPage, first)
     rest = (await shop.client.get("/callbacks", params={"limit": 2, "cursor": first["next_cursor"]})).json()
     assert rest["next_cursor"] is None
     seen = [one["payment_id"] for one in first["data"] + rest["data"]]
@@ -120,7 +120,7 @@ async def test_a_replayed_callback_arrives_again_under_its_id(shop: Installation
     await told(shop, receiver, "INV-1")
     (before,) = await listed(shop)
     status, answer = await post(shop, f"/callbacks/{before['id']}/replay")
-    assert_exactly(shapes.Callback, answer)
+    assert_exactly(Callback, answer)
     assert (status, answer["status"], answer["tries"]) == (202, "WAITING", 0)
     first, again = await receiver.wait_for(2)
     assert (again.id, again.body) == (first.id, first.body)
@@ -152,7 +152,7 @@ async def test_many_are_replayed_by_condition_in_bounded_steps(
     assert await post(shop, "/callbacks/replay", {"status": "DEAD"}) == (200, {"replayed": 0, "switched_off": 0})
     assert (await post(shop, "/callbacks/replay", {"since": "2026-01-15T03:00:01Z"}))[1]["replayed"] == 0
     status, answer = await post(shop, "/callbacks/replay", {"endpoint": receiver.url, "status": "DELIVERED"})
-    assert_exactly(shapes.Replayed, answer)
+    assert_exactly(Replayed, answer)
     assert (status, answer["replayed"]) == (200, 5)
     await until_tried(shop, 10)
     assert sorted(one.id for one in receiver.book[:5]) == sorted(one.id for one in receiver.book[5:])
@@ -181,13 +181,13 @@ async def test_an_endpoint_that_is_gone_is_listed_and_resuming_it_sends_everythi
     receiver.script.next("callback", reply=Reply(410))
     await told(shop, receiver, "INV-1")
     (endpoint,) = (await shop.client.get("/callbacks/endpoints")).json()["data"]
-    assert_exactly(shapes.Endpoints, {"data": [endpoint]})
+    assert_exactly(Endpoints, {"data": [endpoint]})
     assert (endpoint["url"], endpoint["reason"], endpoint["dead"]) == (receiver.url, "it answered 410 Gone", 1)
     metrics = (await shop.client.get("/metrics")).text
     assert "qrisd_callback_endpoints_off 1.0" in metrics
     assert "qrisd_callbacks_waiting 0.0" in metrics
     status, answer = await post(shop, "/callbacks/endpoints/resume", {"url": receiver.url})
-    assert_exactly(shapes.Resumed, answer)
+    assert_exactly(Resumed, answer)
     assert (status, answer["replayed"]) == (200, 1)
     assert (await shop.client.get("/callbacks/endpoints")).json()["data"] == []
     await until_tried(shop, 2)
@@ -204,7 +204,7 @@ async def test_a_ping_is_signed_and_its_curl_sends_the_very_same_request(
 ) -> None:
     assert shutil.which("curl"), "curl is not installed"
     status, answer = await post(shop, "/callbacks/test", {"url": receiver.url + "?it's=[1]"})
-    assert_exactly(shapes.Pinged, answer)
+    assert_exactly(Pinged, answer)
     assert (status, answer["delivered"], answer["status_code"]) == (200, True, 204)
     process = await asyncio.create_subprocess_shell(answer["curl"], stdout=asyncio.subprocess.PIPE)
     await process.communicate()

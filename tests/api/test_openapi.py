@@ -15,16 +15,21 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from qrisd.api import examples, shapes
+import qrisd
+from qrisd.api import examples
 from qrisd.api.openapi import openapi, openapi_json
 from qrisd.api.operations import OPERATIONS
 from qrisd.api.operations.base import Answer
 from qrisd.api.problems import BY_CODE, PROBLEMS
+from qrisd.api.shapes.base import GenericWebhook, Problem
+from qrisd.api.shapes.events import EventPage
+from qrisd.api.shapes.payments import Payment, PaymentPage, Timeline
+from qrisd.api.shapes.service import Live, Providers, Readiness
 from qrisd.schemas import CreatePayment
 from qrisd.services.api_keys import SCOPES
 from tests.support.installation import Installation
 
-QRISD = Path(shapes.__file__).parent.parent
+QRISD = Path(qrisd.__file__).parent
 REFUSING = ("api/json_body.py", "api/headers.py", "api/requests.py", "api/middleware.py", "connection.py")
 ANSWERS = [answer for operation in OPERATIONS.values() for answer in operation.answers.values() if answer.shape]
 
@@ -85,9 +90,7 @@ def test_examples_of_answers_have_their_shape(answer: Answer) -> None:
     answer.shape.model_validate(answer.example, strict=False)
 
 
-@pytest.mark.parametrize(
-    ("shape", "example"), [(CreatePayment, examples.ORDER), (shapes.GenericWebhook, examples.WEBHOOK)]
-)
+@pytest.mark.parametrize(("shape", "example"), [(CreatePayment, examples.ORDER), (GenericWebhook, examples.WEBHOOK)])
 def test_examples_of_bodies_have_their_shape(shape: type[BaseModel], example: Mapping[str, Any]) -> None:
     shape.model_validate(example)
 
@@ -95,7 +98,7 @@ def test_examples_of_bodies_have_their_shape(shape: type[BaseModel], example: Ma
 def test_examples_of_problems_have_their_shape() -> None:
     for response in openapi()["components"]["responses"].values():
         for example in response["content"]["application/problem+json"]["examples"].values():
-            shapes.Problem.model_validate(example["value"])
+            Problem.model_validate(example["value"])
 
 
 def codes_raised_in(path: str) -> set[str]:
@@ -123,17 +126,17 @@ def test_every_problem_code_is_documented_for_some_call() -> None:
 
 async def test_what_is_answered_has_the_documented_shape(shop: Installation) -> None:
     made = await shop.create(customer={"name": "Budi"}, metadata={"table": "7"})
-    assert_exactly(shapes.Payment, made)
-    assert_exactly(shapes.Payment, await shop.create("INV-2", metadata={"simulator": "lose_answer"}))
+    assert_exactly(Payment, made)
+    assert_exactly(Payment, await shop.create("INV-2", metadata={"simulator": "lose_answer"}))
     await shop.webhook(made)
     answers: dict[str, type[BaseModel]] = {
-        f"/payments/{made['id']}": shapes.Payment,
-        "/payments": shapes.PaymentPage,
-        f"/payments/{made['id']}/timeline": shapes.Timeline,
-        "/events": shapes.EventPage,
-        "/providers": shapes.Providers,
-        "/healthz": shapes.Live,
-        "/readyz": shapes.Readiness,
+        f"/payments/{made['id']}": Payment,
+        "/payments": PaymentPage,
+        f"/payments/{made['id']}/timeline": Timeline,
+        "/events": EventPage,
+        "/providers": Providers,
+        "/healthz": Live,
+        "/readyz": Readiness,
     }
     for path, shape in answers.items():
         assert_exactly(shape, (await shop.client.get(path)).json())
@@ -160,7 +163,7 @@ async def test_problems_have_the_documented_shape(
 ) -> None:
     answer = await shop.client.request(method, path, json=body)
     assert answer.headers["Content-Type"] == "application/problem+json"
-    problem = shapes.Problem.model_validate(answer.json())
+    problem = Problem.model_validate(answer.json())
     assert problem.status == answer.status_code
     assert problem.status == BY_CODE[problem.code].status
 
@@ -169,13 +172,13 @@ async def test_a_state_that_forbids_is_named_in_the_problem(shop: Installation) 
     payment = await shop.create()
     await shop.webhook(payment)
     answer = await shop.client.post(f"/payments/{payment['id']}/cancel")
-    assert shapes.Problem.model_validate(answer.json()).payment_status == "PAID"
+    assert Problem.model_validate(answer.json()).payment_status == "PAID"
 
 
 async def test_a_taken_order_id_names_the_payment_that_has_it(shop: Installation) -> None:
     payment = await shop.create()
     answer = await shop.client.post("/payments", json={"order_id": "INV-1", "amount": 1})
-    assert shapes.Problem.model_validate(answer.json()).existing == payment["id"]
+    assert Problem.model_validate(answer.json()).existing == payment["id"]
 
 
 def assert_exactly(shape: type[BaseModel], value: Any) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qrisd.api import shapes
 from qrisd.api.middleware import REPORT_BODY_LIMIT_BYTES
+from qrisd.api.shapes.settlements import Import, Overcharge, Settlement, SettlementFile
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
 from tests.support.reports import XENDIT_V2, as_csv, write_xlsx, xendit
@@ -31,11 +31,11 @@ async def test_a_report_is_imported_and_its_lines_are_listed(shop: Installation)
     text = f"order_id,amount,fee,settlement_date\n{payment['order_id']},15000,105,2026-01-17\nINV-9,1,0,2026-01-18\n"
     answer = await shop.client.post(IMPORT, params={"provider": "simulator", "name": "bank.csv"}, content=text)
     assert answer.status_code == 201, answer.text
-    done = shapes.Import.model_validate(answer.json())
+    done = Import.model_validate(answer.json())
     assert (done.name, done.lines, done.new, done.unmatched, done.net_amount) == ("bank.csv", 2, 2, 1, 14_896)
     listed = (await shop.client.get("/settlements", params={"date": "2026-01-17"})).json()
     assert listed["next_cursor"] is None
-    [line] = [shapes.Settlement.model_validate(one, strict=False) for one in listed["data"]]
+    [line] = [Settlement.model_validate(one, strict=False) for one in listed["data"]]
     assert (line.payment_id, line.amount, line.fee, line.net_amount) == (payment["id"], 15_000, 105, 14_895)
     assert line.file_id == done.file_id
     orphans = (await shop.client.get("/settlements", params={"matched": "false"})).json()["data"]
@@ -105,7 +105,7 @@ async def test_files_are_listed_newest_first(shop: Installation) -> None:
         await shop.client.post(IMPORT, params={"provider": "xendit", "name": f"{number}.csv"}, content=report(number))
     page = (await shop.client.get("/settlements/files", params={"limit": "2"})).json()
     rest = (await shop.client.get("/settlements/files", params={"cursor": page["next_cursor"]})).json()
-    files = [shapes.SettlementFile.model_validate(one) for one in page["data"] + rest["data"]]
+    files = [SettlementFile.model_validate(one) for one in page["data"] + rest["data"]]
     assert [file.name for file in files] == ["2.csv", "1.csv", "0.csv"]
     assert rest["next_cursor"] is None
     of_file = await shop.client.get("/settlements", params={"file": files[0].id})
@@ -123,7 +123,7 @@ async def test_what_was_kept_too_much_is_listed(shop: Installation) -> None:
     await shop.client.post(IMPORT, params={"provider": "simulator"}, content=text)
     listed = (await shop.client.get("/settlements/overcharges")).json()
     assert listed["next_cursor"] is None
-    [over] = [shapes.Overcharge.model_validate(one, strict=False) for one in listed["data"]]
+    [over] = [Overcharge.model_validate(one, strict=False) for one in listed["data"]]
     assert (over.amount, over.criteria, over.fee, over.expected_fee, over.over) == (15_000, "UMI", 105, 0, 105)
     other_day = await shop.client.get("/settlements/overcharges", params={"from": "2026-01-18"})
     assert other_day.json()["data"] == []

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from qrisd.api import shapes
 from qrisd.api.operations import OPERATIONS
 from qrisd.api.problems import BY_CODE
+from qrisd.api.shapes.base import Problem
 from qrisd.domain.payment import Oddity, Status
 from qrisd.services.api_keys import SCOPES
 from tests.support.server import LiveServer
@@ -66,7 +66,7 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_example_of_a_problem_is_one() -> None:
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", API, re.DOTALL)]
-    problems = [shapes.Problem.model_validate(block) for block in blocks if "code" in block]
+    problems = [Problem.model_validate(block) for block in blocks if "code" in block]
     assert [problem.title for problem in problems] == [BY_CODE["validation_failed"].title]
 
 

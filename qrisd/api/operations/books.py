@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import ID, STORAGE, Answer, Operation, Parameter, text_filter
+from qrisd.api.shapes.books import Accounts, AuditPage, LedgerEntries
 from qrisd.store.export_tables import TABLES
 
 EXPORT_FILES: Final = [f"{table}.{form}" for table in TABLES for form in ("csv", "xlsx")]
@@ -35,7 +36,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="The accounts of the ledger",
         description="Where every rupiah is: what providers owe, sales, refunds, fees, the bank. Each with its balance.",
         scope="ledger:read",
-        answers={200: Answer("The accounts.", shapes.Accounts, examples.ACCOUNTS)},
+        answers={200: Answer("The accounts.", Accounts, examples.ACCOUNTS)},
     ),
     ("GET", "/payments/{id}/ledger"): Operation(
         id="listEntries",
@@ -44,7 +45,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Its entries in the ledger, oldest first. Each takes an amount from one account to another.",
         scope="ledger:read",
         parameters=(ID,),
-        answers={200: Answer("The entries.", shapes.LedgerEntries, examples.LEDGER_ENTRIES)},
+        answers={200: Answer("The entries.", LedgerEntries, examples.LEDGER_ENTRIES)},
         problems=("not_found",),
     ),
     ("GET", "/exports/{file}"): Operation(
@@ -70,6 +71,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
         scope="audit:read",
         parameters=AUDIT_PARAMETERS,
-        answers={200: Answer("A page.", shapes.AuditPage, {"data": [examples.AUDITED], "next_cursor": None})},
+        answers={200: Answer("A page.", AuditPage, {"data": [examples.AUDITED], "next_cursor": None})},
     ),
 }

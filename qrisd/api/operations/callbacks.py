@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import UNREADABLE, Answer, Operation, Parameter, text_filter
+from qrisd.api.shapes.callbacks import Callback, CallbackDetails, CallbackPage, Endpoints, Pinged, Replayed, Resumed
 from qrisd.domain.callback import CallbackStatus
 from qrisd.schemas import PingUrl, ReplayCallbacks, ResumeEndpoint
 
@@ -28,7 +29,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Newest first. Follow `next_cursor`; callbacks made meanwhile neither repeat nor hide others.",
         scope="callbacks:read",
         parameters=CALLBACK_PARAMETERS,
-        answers={200: Answer("A page.", shapes.CallbackPage, {"data": [examples.CALLBACK], "next_cursor": None})},
+        answers={200: Answer("A page.", CallbackPage, {"data": [examples.CALLBACK], "next_cursor": None})},
     ),
     ("GET", "/callbacks/{id}"): Operation(
         id="getCallback",
@@ -37,7 +38,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="With what is sent, and with every try: when, what was answered or went wrong, how long it took.",
         scope="callbacks:read",
         parameters=(CALLBACK_ID,),
-        answers={200: Answer("The callback.", shapes.CallbackDetails, examples.CALLBACK_DETAILS)},
+        answers={200: Answer("The callback.", CallbackDetails, examples.CALLBACK_DETAILS)},
         problems=("not_found",),
     ),
     ("POST", "/callbacks/{id}/replay"): Operation(
@@ -47,7 +48,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="However it stands. It keeps its id, by which your server knows it; its tries begin anew.",
         scope="callbacks:write",
         parameters=(CALLBACK_ID,),
-        answers={202: Answer("It is due now.", shapes.Callback, examples.CALLBACK_REPLAYED)},
+        answers={202: Answer("It is due now.", Callback, examples.CALLBACK_REPLAYED)},
         problems=("not_found", "endpoint_off"),
     ),
     ("POST", "/callbacks/replay"): Operation(
@@ -61,7 +62,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="callbacks:write",
         body=ReplayCallbacks,
         body_example={"status": "DEAD", "since": "2026-01-15T03:00:00Z"},
-        answers={200: Answer("They are due now.", shapes.Replayed, {"replayed": 12, "switched_off": 0})},
+        answers={200: Answer("They are due now.", Replayed, {"replayed": 12, "switched_off": 0})},
         problems=(*UNREADABLE, "validation_failed"),
     ),
     ("GET", "/callbacks/endpoints"): Operation(
@@ -73,7 +74,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "receiver that is well is not listed."
         ),
         scope="callbacks:read",
-        answers={200: Answer("The receivers.", shapes.Endpoints, examples.ENDPOINTS)},
+        answers={200: Answer("The receivers.", Endpoints, examples.ENDPOINTS)},
     ),
     ("POST", "/callbacks/endpoints/resume"): Operation(
         id="resumeEndpoint",
@@ -83,7 +84,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="callbacks:write",
         body=ResumeEndpoint,
         body_example=examples.PING_URL,
-        answers={200: Answer("It is on.", shapes.Resumed, {**examples.PING_URL, "replayed": 12})},
+        answers={200: Answer("It is on.", Resumed, {**examples.PING_URL, "replayed": 12})},
         problems=(*UNREADABLE, "not_found", "validation_failed"),
     ),
     ("POST", "/callbacks/test"): Operation(
@@ -97,7 +98,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="callbacks:write",
         body=PingUrl,
         body_example=examples.PING_URL,
-        answers={200: Answer("It was tried; see `delivered`.", shapes.Pinged, examples.PINGED)},
+        answers={200: Answer("It was tried; see `delivered`.", Pinged, examples.PINGED)},
         problems=(*UNREADABLE, "validation_failed"),
     ),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import Answer, Operation, Parameter
+from qrisd.api.shapes.events import EventPage
 
 FEED_PARAMETERS: Final = (
     Parameter(
@@ -36,7 +37,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
         scope="events:read",
         parameters=FEED_PARAMETERS,
-        answers={200: Answer("The events behind `after`.", shapes.EventPage, examples.EVENTS)},
+        answers={200: Answer("The events behind `after`.", EventPage, examples.EVENTS)},
         problems=("validation_failed",),
     ),
 }

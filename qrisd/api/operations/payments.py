@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import ID, IDEMPOTENCY_KEY, UNREADABLE, Answer, Operation, Parameter, text_filter
+from qrisd.api.shapes.payments import Payment, PaymentPage, Timeline
 from qrisd.domain.payment import Status
 from qrisd.schemas import (
     ConfirmPayment,
@@ -42,10 +43,10 @@ LIST_PARAMETERS: Final = (
     text_filter("cursor", "`next_cursor` of the page before."),
 )
 PROVIDER: Final = ("provider_error", "provider_unavailable")
-_SHOWN = Answer("The payment.", shapes.Payment, examples.PAYMENT)
+_SHOWN = Answer("The payment.", Payment, examples.PAYMENT)
 _ASK_AGAIN = Answer(
     "The provider's answer is not known yet. It is being asked; look again after Retry-After.",
-    shapes.Payment,
+    Payment,
     examples.UNKNOWN,
     headers=("Retry-After",),
 )
@@ -64,10 +65,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=CreatePayment,
         body_example=examples.ORDER,
         answers={
-            201: Answer("Made; its QR is live.", shapes.Payment, examples.PAYMENT, headers=("Idempotent-Replayed",)),
+            201: Answer("Made; its QR is live.", Payment, examples.PAYMENT, headers=("Idempotent-Replayed",)),
             200: Answer(
                 "The payment this order has already.",
-                shapes.Payment,
+                Payment,
                 examples.PAYMENT,
                 headers=("Idempotent-Replayed",),
             ),
@@ -92,7 +93,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="payments:read",
         parameters=LIST_PARAMETERS,
         answers={
-            200: Answer("A page.", shapes.PaymentPage, {"data": [examples.PAYMENT], "next_cursor": None}),
+            200: Answer("A page.", PaymentPage, {"data": [examples.PAYMENT], "next_cursor": None}),
         },
     ),
     ("GET", "/payments/{id}"): Operation(
@@ -103,7 +104,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="payments:read",
         parameters=(ID, WAIT, IF_NONE_MATCH),
         answers={
-            200: Answer("The payment.", shapes.Payment, examples.PAYMENT, headers=("ETag",)),
+            200: Answer("The payment.", Payment, examples.PAYMENT, headers=("ETag",)),
             304: Answer("Nothing changed since the ETag you sent.", headers=("ETag",)),
         },
         problems=("not_found",),
@@ -135,7 +136,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Its log, oldest first.",
         scope="payments:read",
         parameters=(ID,),
-        answers={200: Answer("The log.", shapes.Timeline, examples.TIMELINE)},
+        answers={200: Answer("The log.", Timeline, examples.TIMELINE)},
         problems=("not_found",),
     ),
     ("GET", "/payments/{id}/events"): Operation(
@@ -169,7 +170,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Closes the QR at the provider too, where that can be done. Money that still comes is not lost.",
         scope="payments:write",
         parameters=(ID,),
-        answers={200: Answer("Cancelled.", shapes.Payment, examples.CANCELLED)},
+        answers={200: Answer("Cancelled.", Payment, examples.CANCELLED)},
         problems=("not_found", "wrong_state", *PROVIDER),
     ),
     ("POST", "/payments/{id}/confirm"): Operation(
@@ -184,7 +185,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=(ID,),
         body=ConfirmPayment,
         body_example=examples.WORD,
-        answers={200: Answer("Recorded.", shapes.Payment, examples.CONFIRMED)},
+        answers={200: Answer("Recorded.", Payment, examples.CONFIRMED)},
         problems=(*UNREADABLE, "not_found", "wrong_state", "validation_failed"),
     ),
     ("POST", "/payments/{id}/renew"): Operation(
@@ -198,7 +199,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="payments:write",
         parameters=(ID,),
         answers={
-            200: Answer("Its QR is new.", shapes.Payment, {**examples.PAYMENT, "attempt": 2}),
+            200: Answer("Its QR is new.", Payment, {**examples.PAYMENT, "attempt": 2}),
             202: _ASK_AGAIN,
         },
         problems=("not_found", "wrong_state", *PROVIDER),

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import PAGE_PARAMETERS, STORAGE, UNREADABLE, Answer, Operation, Parameter, text_filter
+from qrisd.api.shapes.reconciliations import (
+    EnteredPayout,
+    ReconciledDayPage,
+    Reconciliation,
+    ReconciliationException,
+    ReconciliationExceptionPage,
+)
 from qrisd.domain.reconciliation import Class, FindingStatus
 from qrisd.schemas import (
     ActOnException,
@@ -45,10 +52,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=StartReconciliation,
         body_example={"date": "today"},
         answers={
-            200: Answer("It is done.", shapes.Reconciliation, examples.RECONCILIATION),
+            200: Answer("It is done.", Reconciliation, examples.RECONCILIATION),
             202: Answer(
                 "It is running: look again after Retry-After.",
-                shapes.Reconciliation,
+                Reconciliation,
                 examples.RECONCILIATION_RUNNING,
                 headers=("Retry-After",),
             ),
@@ -62,9 +69,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="The last run over each day, newest day first.",
         scope="reconciliations:read",
         parameters=PAGE_PARAMETERS,
-        answers={
-            200: Answer("A page.", shapes.ReconciledDayPage, {"data": [examples.RECONCILED_DAY], "next_cursor": None})
-        },
+        answers={200: Answer("A page.", ReconciledDayPage, {"data": [examples.RECONCILED_DAY], "next_cursor": None})},
     ),
     ("GET", "/reconciliations/{date}"): Operation(
         id="getReconciliation",
@@ -73,9 +78,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="As JSON, as CSV of its exceptions, or as a page to print. Exceptions are as they stand now.",
         scope="reconciliations:read",
         parameters=RECONCILIATION_PARAMETERS,
-        answers={
-            200: Answer("The day.", shapes.Reconciliation, examples.RECONCILIATION, also=("text/csv", "text/html"))
-        },
+        answers={200: Answer("The day.", Reconciliation, examples.RECONCILIATION, also=("text/csv", "text/html"))},
         problems=("not_found",),
     ),
     ("GET", "/reconciliations/{date}/exceptions"): Operation(
@@ -86,9 +89,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         scope="reconciliations:read",
         parameters=EXCEPTION_PARAMETERS,
         answers={
-            200: Answer(
-                "A page.", shapes.ReconciliationExceptionPage, {"data": [examples.EXCEPTION], "next_cursor": None}
-            )
+            200: Answer("A page.", ReconciliationExceptionPage, {"data": [examples.EXCEPTION], "next_cursor": None})
         },
         problems=("not_found",),
     ),
@@ -104,7 +105,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(
                 "The exception.",
-                shapes.ReconciliationException,
+                ReconciliationException,
                 {**examples.EXCEPTION, "status": "resolved", "note": "the provider gave it back", "owner": "Sari"},
             )
         },
@@ -121,7 +122,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(
                 "It is entered.",
-                shapes.EnteredPayout,
+                EnteredPayout,
                 {"provider": "simulator", "date": "2026-01-17", "amount": 14_895},
             )
         },

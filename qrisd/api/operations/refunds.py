@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import (
     ID,
     IDEMPOTENCY_KEY,
@@ -16,6 +16,7 @@ from qrisd.api.operations.base import (
     Parameter,
     text_filter,
 )
+from qrisd.api.shapes.refunds import Refundable, RefundDetails, RefundPage, Refunds
 from qrisd.domain.refund import Status as RefundStatus
 from qrisd.schemas import (
     ApproveRefund,
@@ -40,7 +41,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="How much, by which way, by whom and until when; and where not, why not. Nothing is asked for.",
         scope="refunds:read",
         parameters=(ID,),
-        answers={200: Answer("What is possible now.", shapes.Refundable, examples.REFUNDABLE)},
+        answers={200: Answer("What is possible now.", Refundable, examples.REFUNDABLE)},
         problems=("not_found",),
     ),
     ("POST", "/payments/{id}/refunds"): Operation(
@@ -57,9 +58,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=AskRefund,
         body_example=examples.REFUND_ASKED,
         answers={
-            201: Answer(
-                "It is asked for.", shapes.RefundDetails, examples.REFUND_REQUESTED, headers=("Idempotent-Replayed",)
-            )
+            201: Answer("It is asked for.", RefundDetails, examples.REFUND_REQUESTED, headers=("Idempotent-Replayed",))
         },
         problems=(
             *UNREADABLE,
@@ -79,7 +78,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Oldest first, with those that the provider made without us.",
         scope="refunds:read",
         parameters=(ID,),
-        answers={200: Answer("The refunds.", shapes.Refunds, {"data": [examples.REFUND]})},
+        answers={200: Answer("The refunds.", Refunds, {"data": [examples.REFUND]})},
         problems=("not_found",),
     ),
     ("GET", "/refunds"): Operation(
@@ -89,7 +88,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Newest first. With `status` `REQUESTED`: those that wait for an approval.",
         scope="refunds:read",
         parameters=REFUND_PARAMETERS,
-        answers={200: Answer("A page.", shapes.RefundPage, {"data": [examples.REFUND], "next_cursor": None})},
+        answers={200: Answer("A page.", RefundPage, {"data": [examples.REFUND], "next_cursor": None})},
     ),
     ("GET", "/refunds/{id}"): Operation(
         id="getRefund",
@@ -98,7 +97,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="With every decision about it.",
         scope="refunds:read",
         parameters=(REFUND_ID,),
-        answers={200: Answer("The refund.", shapes.RefundDetails, examples.REFUND_REQUESTED)},
+        answers={200: Answer("The refund.", RefundDetails, examples.REFUND_REQUESTED)},
         problems=("not_found",),
     ),
     ("POST", "/refunds/{id}/approve"): Operation(
@@ -113,7 +112,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=(REFUND_ID,),
         body=ApproveRefund,
         body_example={"reason": "the cashier confirms it"},
-        answers={200: Answer("It will be sent.", shapes.RefundDetails, examples.REFUND_APPROVED)},
+        answers={200: Answer("It will be sent.", RefundDetails, examples.REFUND_APPROVED)},
         problems=(*UNREADABLE, "self_approval", "not_found", "wrong_state", "validation_failed", *STORAGE),
     ),
     ("POST", "/refunds/{id}/reject"): Operation(
@@ -125,7 +124,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=(REFUND_ID,),
         body=RejectRefund,
         body_example={"reason": "it was served"},
-        answers={200: Answer("It is rejected.", shapes.RefundDetails, examples.REFUND_REJECTED)},
+        answers={200: Answer("It is rejected.", RefundDetails, examples.REFUND_REJECTED)},
         problems=(*UNREADABLE, "self_approval", "not_found", "wrong_state", "validation_failed", *STORAGE),
     ),
     ("POST", "/refunds/{id}/cancel"): Operation(
@@ -137,7 +136,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=(REFUND_ID,),
         body=CancelRefund,
         body_example={"reason": "the customer takes another cup"},
-        answers={200: Answer("It is withdrawn.", shapes.RefundDetails, examples.REFUND_CANCELLED)},
+        answers={200: Answer("It is withdrawn.", RefundDetails, examples.REFUND_CANCELLED)},
         problems=(*UNREADABLE, "not_found", "wrong_state", "validation_failed", *STORAGE),
     ),
 }

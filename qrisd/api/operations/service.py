@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import STORAGE, Answer, Operation, Parameter
+from qrisd.api.shapes.base import GenericWebhook
+from qrisd.api.shapes.service import Live, Providers, Readiness, Received
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/providers"): Operation(
@@ -15,7 +17,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="List providers",
         description="Those that are on, what each can do, and whether it is healthy.",
         scope="providers:read",
-        answers={200: Answer("The providers.", shapes.Providers, examples.PROVIDERS)},
+        answers={200: Answer("The providers.", Providers, examples.PROVIDERS)},
     ),
     ("POST", "/webhooks/{provider}"): Operation(
         id="receiveWebhook",
@@ -40,9 +42,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 {"type": "string", "pattern": "^[0-9a-f]{64}$"},
             ),
         ),
-        body=shapes.GenericWebhook,
+        body=GenericWebhook,
         body_example=examples.WEBHOOK,
-        answers={200: Answer("Stored.", shapes.Received, {"received": True, "outcome": "applied"})},
+        answers={200: Answer("Stored.", Received, {"received": True, "outcome": "applied"})},
         problems=("bad_json", "unauthorized", "not_found", *STORAGE),
     ),
     ("POST", "/webhooks/{provider}/v1.0/access-token/b2b"): Operation(
@@ -62,7 +64,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Service",
         summary="Is the process alive?",
         description="For whatever restarts it.",
-        answers={200: Answer("It lives.", shapes.Live, {"status": "ok"})},
+        answers={200: Answer("It lives.", Live, {"status": "ok"})},
     ),
     ("GET", "/readyz"): Operation(
         id="getReadiness",
@@ -70,8 +72,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="Can it serve?",
         description="The database takes writes, the scheduler ticks, the disk has room, the clock is plausible.",
         answers={
-            200: Answer("Ready.", shapes.Readiness, examples.READY),
-            503: Answer("Not ready, and why.", shapes.Readiness, examples.NOT_READY),
+            200: Answer("Ready.", Readiness, examples.READY),
+            503: Answer("Not ready, and why.", Readiness, examples.NOT_READY),
         },
     ),
     ("GET", "/metrics"): Operation(

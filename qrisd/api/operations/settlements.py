@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qrisd.api import examples, shapes
+from qrisd.api import examples
 from qrisd.api.operations.base import PAGE_PARAMETERS, Answer, Operation, text_filter
+from qrisd.api.shapes.settlements import Import, OverchargePage, SettlementFilePage, SettlementPage
 from qrisd.domain.settlement import Kind
 
 SETTLEMENT_PARAMETERS: Final = (
@@ -37,7 +38,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="What providers pay out, line by line of their reports, newest first.",
         scope="settlements:read",
         parameters=SETTLEMENT_PARAMETERS,
-        answers={200: Answer("A page.", shapes.SettlementPage, {"data": [examples.SETTLEMENT], "next_cursor": None})},
+        answers={200: Answer("A page.", SettlementPage, {"data": [examples.SETTLEMENT], "next_cursor": None})},
     ),
     ("GET", "/settlements/files"): Operation(
         id="listSettlementFiles",
@@ -46,9 +47,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="Newest first, with their counts and sums.",
         scope="settlements:read",
         parameters=(text_filter("provider", "Only reports of this provider."), *PAGE_PARAMETERS),
-        answers={
-            200: Answer("A page.", shapes.SettlementFilePage, {"data": [examples.SETTLEMENT_FILE], "next_cursor": None})
-        },
+        answers={200: Answer("A page.", SettlementFilePage, {"data": [examples.SETTLEMENT_FILE], "next_cursor": None})},
     ),
     ("GET", "/settlements/overcharges"): Operation(
         id="listOvercharges",
@@ -60,7 +59,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
         scope="settlements:read",
         parameters=OVERCHARGE_PARAMETERS,
-        answers={200: Answer("A page.", shapes.OverchargePage, {"data": [examples.OVERCHARGE], "next_cursor": None})},
+        answers={200: Answer("A page.", OverchargePage, {"data": [examples.OVERCHARGE], "next_cursor": None})},
     ),
     ("POST", "/settlements/import"): Operation(
         id="importSettlements",
@@ -75,8 +74,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=IMPORT_PARAMETERS,
         file_example=examples.REPORT,
         answers={
-            200: Answer("What it would come to, after a dry run.", shapes.Import, {**examples.IMPORT, "file_id": None}),
-            201: Answer("Imported.", shapes.Import, examples.IMPORT),
+            200: Answer("What it would come to, after a dry run.", Import, {**examples.IMPORT, "file_id": None}),
+            201: Answer("Imported.", Import, examples.IMPORT),
         },
         problems=("report_known", "validation_failed"),
     ),

@@ -200,6 +200,7 @@ RECONCILIATION: Final = {
             "settled": 1,
             "settled_amount": 15_000,
             "fees": 105,
+            "settled_net_amount": 14_895,
             "waiting": 0,
             "waiting_amount": 0,
             "has_reports": True,

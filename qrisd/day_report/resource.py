@@ -81,6 +81,7 @@ def totals_resource(totals: Totals) -> dict[str, Any]:
         "settled": totals.settled,
         "settled_amount": totals.settled_amount,
         "fees": totals.fees,
+        "settled_net_amount": totals.settled_net_amount,
         "waiting": totals.waiting,
         "waiting_amount": totals.waiting_amount,
         "has_reports": totals.has_reports,

@@ -43,7 +43,7 @@ def _totals(report: Report) -> Iterator[str]:
             rupiah(one.paid_amount),
             rupiah(one.refunded_amount),
             rupiah(one.fees),
-            rupiah(one.settled_amount),
+            rupiah(one.settled_net_amount),
             rupiah(one.waiting_amount),
         )
         for one in (*report.summary.totals, *([report.whole] if len(report.summary.totals) > 1 else []))

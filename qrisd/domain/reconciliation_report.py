@@ -30,6 +30,11 @@ class Totals:
     waiting_amount: int = 0
     has_reports: bool = False
 
+    @property
+    def settled_net_amount(self) -> int:
+        """What was paid out, after fees."""
+        return self.settled_amount - self.fees
+
     def plus(self, other: Totals) -> Totals:
         """The sum, under this one's name."""
         names = [name for name in self.__slots__ if name not in ("provider", "has_reports")]

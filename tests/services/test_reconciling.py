@@ -97,6 +97,15 @@ async def test_a_line_that_belonged_to_nobody_finds_its_payment_once_more_is_kno
         assert before != []
 
 
+async def test_what_was_received_is_paid_out_kept_or_on_its_way(tmp_path: Path, fake: FakeMidtrans) -> None:
+    Seeding(tmp_path, fake, DAY, 3).run(40, 0)
+    with closing(connect(tmp_path / "data" / "qrisd.db")) as conn:
+        conn.execute("UPDATE settlements SET is_settled = 0 WHERE id % 4 = 0")
+    [day] = (await done(settings_of(tmp_path, fake), after(1)))["totals"]
+    assert min(day["settled_net_amount"], day["fees"], day["waiting_amount"]) > 0
+    assert day["settled_net_amount"] + day["fees"] + day["waiting_amount"] == day["paid_amount"]
+
+
 async def test_two_at_once_are_one(tmp_path: Path, fake: FakeMidtrans) -> None:
     """SM-03"""
     Seeding(tmp_path, fake, DAY, 2).run(40, 0.3)

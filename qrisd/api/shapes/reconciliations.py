@@ -51,8 +51,9 @@ class DayTotals(Shape):
     confirmed: int = Field(description="Of the paid ones, those the provider itself calls paid.")
     refunded_amount: int
     settled: int = Field(description="Paid out, by the reports.")
-    settled_amount: int
+    settled_amount: int = Field(description="Of them, before fees.")
     fees: int
+    settled_net_amount: int = Field(description="Of them, after fees: what the bank gets.")
     waiting: int = Field(description="Paid, and not paid out yet.")
     waiting_amount: int
     has_reports: bool = Field(description="Whether a settlement report of this provider was ever imported.")

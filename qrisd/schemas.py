@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,12 +27,8 @@ from qrisd.domain.callback import Callback, CallbackStatus, Endpoint, Try, endpo
 from qrisd.domain.ledger import Entry
 from qrisd.domain.payment import Payment
 from qrisd.domain.refund import Decision, Refund, Way
-from qrisd.domain.settlement import Line
+from qrisd.domain.settlement import File, Imported, Line
 from qrisd.domain.times import from_rfc3339, to_text, to_text_or_none
-from qrisd.store import settlement_files
-
-if TYPE_CHECKING:
-    from qrisd.services.settlements import Imported
 
 METADATA_MAX_BYTES: Final = 4096
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
@@ -402,7 +398,7 @@ def settlement_resource(line: Line) -> dict[str, Any]:
     }
 
 
-def settlement_file_resource(file: settlement_files.File) -> dict[str, Any]:
+def settlement_file_resource(file: File) -> dict[str, Any]:
     """An imported report as the API shows it."""
     return {**asdict(file), "imported_at": to_text(file.imported_at)}
 

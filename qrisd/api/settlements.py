@@ -20,12 +20,12 @@ from starlette.responses import Response
 from qrisd.api.requests import acting, bad_query, read_day, read_query, read_row_cursor, read_whole_number
 from qrisd.domain.errors import Forbidden
 from qrisd.domain.mdr import Mdr
-from qrisd.domain.settlement import Kind
+from qrisd.domain.settlement import Imported, Kind
 from qrisd.reports.sources import Reports, Source
 from qrisd.schemas import import_resource, overcharge_resource, settlement_file_resource, settlement_resource
 from qrisd.services import overcharges
 from qrisd.services.api_keys import Caller
-from qrisd.services.settlements import Imported, import_report
+from qrisd.services.settlements import import_report
 from qrisd.store import settlement_files, settlements
 from qrisd.store.audit_log import Actor
 from qrisd.store.db import Database, connect

@@ -12,11 +12,9 @@ from qrisd.cli.common import AsJson, Config, by_command, clear_errors, fail, ope
 
 if TYPE_CHECKING:
     from qrisd.config import Settings
-    from qrisd.domain.settlement import Line
+    from qrisd.domain.settlement import File, Imported, Line
     from qrisd.services.overcharges import Overcharge
-    from qrisd.services.settlements import Imported
     from qrisd.store.db import Connection
-    from qrisd.store.settlement_files import File
     from qrisd.store.settlements import Filter
 
 app = typer.Typer(no_args_is_help=True, help="Settlement reports: import, list, files, overcharges.")

@@ -69,6 +69,51 @@ class Line:
         return self.reference or self.order_id or self.provider_trx_id or self.line_id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One report. `lines`, `amount`, `fee` and `net_amount` are of the lines it brought or changed; `repeated` said
+    what was known already, `skipped` are rows about no money. `imported_by` is as in the audit log."""
+
+    id: str
+    provider: str
+    name: str
+    sha256: str
+    layout: str
+    lines: int
+    repeated: int
+    skipped: int
+    amount: int
+    fee: int
+    net_amount: int
+    imported_at: datetime
+    imported_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What the lines of one kind of change add up to."""
+
+    lines: int = 0
+    amount: int = 0
+    fee: int = 0
+    net_amount: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What a report came to. `total` is all of its lines, the counts after it what became of them; `skipped` are rows
+    about no money of a QRIS, by the reason; `file` is as it is stored, or would be."""
+
+    file: File
+    is_dry_run: bool
+    total: Sums
+    new: int
+    changed: int
+    unmatched: int
+    skipped: Mapping[str, int]
+    has_fees: bool
+
+
 def postings(line: Line, happened_at: datetime) -> tuple[Entry, ...]:
     """What a line posts to the ledger once it is settled: what the provider kept, and what it handed over or took.
 

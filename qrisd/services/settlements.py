@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 from qrisd.domain import business_day
 from qrisd.domain.errors import FieldError, Invalid, ReportKnown, StorageUnavailable
 from qrisd.domain.ledger import Entry
-from qrisd.domain.settlement import Line, postings
+from qrisd.domain.settlement import File, Imported, Line, Sums, postings
 from qrisd.reports.balance import read_balance
 from qrisd.reports.layout import Found, find_layout
 from qrisd.reports.lines import Read, Skipped, Voided, read_lines
@@ -28,8 +28,7 @@ from qrisd.reports.table import refusal, tables
 from qrisd.store import audit_log, settlement_files, settlement_staging
 from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, storage_error
-from qrisd.store.settlement_files import File
-from qrisd.store.settlement_staging import Contradiction, Sums
+from qrisd.store.settlement_staging import Contradiction
 
 ERRORS_MAX: Final = 100
 # Lines that are stored in one transaction, and what others who wait to write have between two of them.
@@ -39,21 +38,6 @@ _AT_ONCE: Final = 1000
 _CHUNK_BYTES: Final = 1 << 20
 _BROUGHT: Final = ("new", "changed", "fee")
 _NONE: Final = Sums()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What a report came to. `total` is all of its lines, the counts after it what became of them; `skipped` are rows
-    about no money of a QRIS, by the reason; `file` is as it is stored, or would be."""
-
-    file: File
-    is_dry_run: bool
-    total: Sums
-    new: int
-    changed: int
-    unmatched: int
-    skipped: Mapping[str, int]
-    has_fees: bool
 
 
 @dataclass(slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict
 from typing import Any, Final
 
+from qrisd.domain.settlement import File
 from qrisd.domain.times import from_text, to_text
 from qrisd.store.db import Connection
 
@@ -13,26 +13,6 @@ _COLUMNS: Final = (
     "id, provider, name, sha256, layout, lines, repeated, skipped, amount, fee, net_amount, imported_at, imported_by"
 )
 _NAMES: Final = tuple(_COLUMNS.split(", "))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """One report. `lines`, `amount`, `fee` and `net_amount` are of the lines it brought or changed; `repeated` said
-    what was known already, `skipped` are rows about no money. `imported_by` is as in the audit log."""
-
-    id: str
-    provider: str
-    name: str
-    sha256: str
-    layout: str
-    lines: int
-    repeated: int
-    skipped: int
-    amount: int
-    fee: int
-    net_amount: int
-    imported_at: datetime
-    imported_by: str
 
 
 def add(conn: Connection, file: File) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from qrisd.domain.ledger import Entry
-from qrisd.domain.settlement import Line
+from qrisd.domain.settlement import Line, Sums
 from qrisd.domain.times import to_text, to_text_or_none
 from qrisd.store import settlement_matching
 from qrisd.store.db import Connection
@@ -45,16 +45,6 @@ class Contradiction:
     row_number: int
     column: str
     what: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """What the lines of one kind of change add up to."""
-
-    lines: int = 0
-    amount: int = 0
-    fee: int = 0
-    net_amount: int = 0
 
 
 def begin(conn: Connection) -> None:

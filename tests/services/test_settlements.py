@@ -16,8 +16,9 @@ import pytest
 
 from qrisd.domain import qris
 from qrisd.domain.errors import Invalid, ReportKnown, StorageUnavailable
+from qrisd.domain.settlement import Imported
 from qrisd.services import settlements as service
-from qrisd.services.settlements import Imported, import_report
+from qrisd.services.settlements import import_report
 from qrisd.store import audit_log, ledger, settlement_matching, settlement_staging, settlements
 from qrisd.store.audit_log import Actor
 from qrisd.store.db import connect

@@ -58,6 +58,8 @@ from qrisd.services.expected_fees import ExpectedFees
 from qrisd.services.hashing import Hashing
 from qrisd.services.health import Health
 from qrisd.services.live import Live
+from qrisd.services.long_readers import EVERY_S as READERS_EVERY_S
+from qrisd.services.long_readers import LongReaders
 from qrisd.services.observing import Door
 from qrisd.services.outbox import PAUSE_S as OUTBOX_PAUSE_S
 from qrisd.services.outbox import Outbox
@@ -120,6 +122,7 @@ class _Ground:
     recent: Recent
     metrics: Metrics
     health: Health
+    readers: LongReaders
     circuits: Circuits
     calls: ProviderCalls
     delivery: Delivery
@@ -214,6 +217,7 @@ def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHtt
         recent=recent,
         metrics=metrics,
         health=Health(db, clock),
+        readers=LongReaders(db),
         circuits=circuits,
         calls=ProviderCalls(circuits),
         delivery=delivery,
@@ -360,6 +364,7 @@ def _scheduler(on: _Ground, services: _Services) -> Scheduler:
     return Scheduler(
         [
             Job("health", 1.0, on.health.tick),
+            Job("readers", READERS_EVERY_S, on.readers.tick),
             Job("watch", watch.EVERY_S, services.watch.run),
             Job("refunds", refunds.EVERY_S, services.refunding.tick),
             Job("callbacks", OUTBOX_PAUSE_S, on.outbox.run, longest_s=10.0),
@@ -380,12 +385,13 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
             service=services.payments,
             db=on.db,
             live=on.live,
+            keyring=services.keyring,
             rendered=rendered,
             base_url=on.settings.address,
             zone=ZoneInfo(on.settings.timezone),
         ),
-        streams=StreamsApi(services.payments, on.live, rendered),
-        events=EventsApi(on.db, on.live),
+        streams=StreamsApi(services.payments, on.live, rendered, services.keyring),
+        events=EventsApi(on.db, on.live, services.keyring),
         callbacks=CallbacksApi(
             db=on.db,
             delivery=on.delivery,
@@ -409,18 +415,19 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
         audit=AuditApi(on.db),
         providers=ProvidersApi(on.providers, {name: one.type or name for name, one in on.chosen.items()}, on.circuits),
         webhooks=WebhooksApi(services.webhooks, on.providers, on.clock, on.metrics.webhook),
-        health=HealthApi(on.health, scheduler, on.circuits, on.metrics, on.db),
+        health=HealthApi(on.health, on.readers, scheduler, on.circuits, on.metrics, on.db),
     )
 
 
 def _web(on: _Ground, services: _Services) -> Web:
     address = on.settings.address
     parts = urlsplit(address)
-    pages = Pages(zone=ZoneInfo(on.settings.timezone), is_secure=parts.scheme == "https", root=parts.path)
+    pages = Pages(zones=on.settings.zones, is_secure=parts.scheme == "https", root=parts.path)
     sessions = Sessions(on.db, on.clock)
     guard = Guard(pages=pages, sessions=sessions, db=on.db, clock=on.clock, address=address)
     hashing, factor = services.hashing, services.second_factor
     sign_in = SignIn(db=on.db, hashing=hashing, second_factor=factor, clock=on.clock)
+    limits = _pos_limits(on.settings)
     return Web(
         pages=pages,
         checkout=Checkout(
@@ -438,9 +445,9 @@ def _web(on: _Ground, services: _Services) -> Web:
         people=PeoplePages(
             pages=pages, guard=guard, db=on.db, clock=on.clock, address=address, changed=services.keyring.forget
         ),
-        pos=_pos(on, services, pages, guard),
+        pos=_pos(on, services, pages, guard, limits),
         receipts=ReceiptPages(pages=pages, receipts=_receipts(on, services)),
-        proof=_proof(on, services, pages),
+        proof=_proof(on, services, pages, limits.check),
     )
 
 
@@ -451,24 +458,28 @@ def _receipts(on: _Ground, services: _Services) -> Receipts:
         payments=services.payments,
         printer=Printer(pos.printer) if pos.printer else None,
         paper_mm=pos.paper_mm,
-        zone=ZoneInfo(on.settings.timezone),
+        zones=on.settings.zones,
         clock=on.clock,
     )
 
 
-def _proof(on: _Ground, services: _Services, pages: Pages) -> ProofPages:
-    proofs = Proofs(db=on.db, payments=services.payments, providers=on.providers, clock=on.clock)
-    return ProofPages(pages=pages, proofs=proofs, limit=PersonLimit(on.settings.pos.check_limit))
-
-
-def _pos(on: _Ground, services: _Services, pages: Pages, guard: Guard) -> Pos:
-    zones, rates, db, clock = on.settings.zones, on.settings.pos, on.db, on.clock
-    limits = PosLimits(
+def _pos_limits(settings: Settings) -> PosLimits:
+    rates = settings.pos
+    return PosLimits(
         create=rates.create_limit,
         check=rates.check_limit,
         cancel=rates.cancel_limit,
         test_connection=rates.test_connection_limit,
     )
+
+
+def _proof(on: _Ground, services: _Services, pages: Pages, limit: PersonLimit) -> ProofPages:
+    proofs = Proofs(db=on.db, payments=services.payments, providers=on.providers, clock=on.clock)
+    return ProofPages(pages=pages, proofs=proofs, limit=limit)
+
+
+def _pos(on: _Ground, services: _Services, pages: Pages, guard: Guard, limits: PosLimits) -> Pos:
+    zones, db, clock = on.settings.zones, on.db, on.clock
     shifts = Shifts(db=db, providers=on.providers, calls=on.calls, watcher=services.watcher, clock=clock)
     return Pos(
         till=Till(
@@ -496,7 +507,7 @@ def _pos(on: _Ground, services: _Services, pages: Pages, guard: Guard) -> Pos:
         connection=ConnectionPage(
             pages=pages, connectivity=Connectivity(on.health, on.circuits, on.providers), limits=limits
         ),
-        shifts=ShiftPages(pages=pages, guard=guard, db=db, shifts=shifts),
+        shifts=ShiftPages(pages=pages, guard=guard, db=db, shifts=shifts, limit=limits.check),
     )
 
 

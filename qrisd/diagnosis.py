@@ -189,7 +189,8 @@ def _reconciliation_state(conn: Connection, settings: Settings) -> Iterator[Line
         yield Line("reconciliation", "warn", f"{nights} business days have not been reconciled; {advice}")
     waiting = findings.count_open(conn)
     if waiting:
-        advice = "see qrisd reconcile --date yesterday, or GET /reconciliations"
+        first = findings.oldest_open(conn)
+        advice = f"the oldest is of {first}: see qrisd reconcile --date {first}; GET /reconciliations lists the days"
         yield Line("reconciliation", "warn", f"{waiting} exceptions wait for a person; {advice}")
 
 

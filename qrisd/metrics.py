@@ -66,6 +66,11 @@ class Metrics:
             "Midnight UTC of the newest business day that was reconciled as a whole; 0 for none",
             registry=self.registry,
         )
+        self._log_held = Gauge(
+            "qrisd_log_held_seconds",
+            "How long somebody who reads has kept the write-ahead log from being emptied",
+            registry=self.registry,
+        )
         self._circuit_closed = Gauge(
             "qrisd_provider_circuit_closed", "1 while a provider answers", ["provider"], registry=self.registry
         )
@@ -109,6 +114,9 @@ class Metrics:
         self._exceptions_open.set(exceptions_open)
         midnight = 0.0 if last_day is None else datetime.combine(last_day, time.min, UTC).timestamp()
         self._last_day.set(midnight)
+
+    def log_held(self, seconds: float) -> None:
+        self._log_held.set(seconds)
 
     def text(self, jobs: Mapping[str, Record], circuits: Mapping[str, State]) -> bytes:
         """The exposition format, with how the jobs and the providers' circuits stand now."""

@@ -24,6 +24,14 @@ _SCHEME: Final = "bearer "
 MISSING: Final = "Send your API key in the header Authorization: Bearer <api key>."
 
 
+def secret_of(request: Request) -> str:
+    """The API key that a request was sent with. Raises Unauthorized when there is none."""
+    header = single_header(request.headers, "authorization")
+    if header is None or header[: len(_SCHEME)].lower() != _SCHEME:
+        raise Unauthorized(MISSING)
+    return header[len(_SCHEME) :].strip()
+
+
 class Auth:
     """Guards endpoints. `per_key` and `failed_auth` are rates like "6000/minute"."""
 
@@ -49,12 +57,9 @@ class Auth:
         return endpoint
 
     async def _caller(self, request: Request) -> Caller:
-        header = single_header(request.headers, "authorization")
         address = request.client.host if request.client else "-"
         try:
-            if header is None or header[: len(_SCHEME)].lower() != _SCHEME:
-                raise Unauthorized(MISSING)
-            return await self._keyring.recognise(header[len(_SCHEME) :].strip())
+            return await self._keyring.recognise(secret_of(request))
         except Unauthorized:
             self._count(self._failed_auth, f"address {address}")
             raise

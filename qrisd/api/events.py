@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from qrisd.api.auth import secret_of
 from qrisd.api.requests import bad_query, read_query, read_whole_number
 from qrisd.domain.errors import FieldError, Invalid
 from qrisd.domain.permissions import Outlets
-from qrisd.services.api_keys import Caller
+from qrisd.services.api_keys import Caller, Keyring
 from qrisd.services.live import Live
 from qrisd.store import events
 from qrisd.store.db import Database
@@ -28,9 +29,10 @@ _PARSED_ID: Final = re.compile(r"[0-9]{1,15}")
 class EventsApi:
     """Answers from the stored bodies, and waits for the next commit where there is nothing to answer yet."""
 
-    def __init__(self, db: Database, live: Live) -> None:
+    def __init__(self, db: Database, live: Live, keyring: Keyring) -> None:
         self._db = db
         self._live = live
+        self._keyring = keyring
 
     async def find(self, request: Request, caller: Caller) -> Response:
         query = read_query(request, ("after", "wait", "limit"))
@@ -41,17 +43,21 @@ class EventsApi:
         after = newest if asked is None else asked
         if after > newest:
             raise Invalid(FieldError("after", _beyond(after, newest)))
-        page = await self._page(after, limit, wait_s, caller.outlets)
+        goes_on = partial(self._keyring.still, secret_of(request), caller)
+        page = await self._page(after, limit, wait_s, caller.outlets, goes_on)
         return Response(_json(page, after), media_type="application/json")
 
-    async def _page(self, after: int, limit: int, wait_s: int, outlets: Outlets) -> Sequence[Event]:
-        """The events behind `after`; none only when none came within `wait_s`, or the service stops."""
+    async def _page(
+        self, after: int, limit: int, wait_s: int, outlets: Outlets, goes_on: Callable[[], Awaitable[bool]]
+    ) -> Sequence[Event]:
+        """The events behind `after`; none only when none came within `wait_s`, or the service or the caller's rights
+        end."""
         until = asyncio.get_running_loop().time() + wait_s
         with self._live.watching_all() as watch:
             while True:
                 watch.changed.clear()
                 page = await self._db.read(partial(events.after, event_id=after, limit=limit, outlets=outlets))
-                if page or self._live.closing or not await watch.wait(until):
+                if page or self._live.closing or not await watch.wait(until) or not await goes_on():
                     return page
 
 

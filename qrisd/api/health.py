@@ -14,15 +14,23 @@ from qrisd.jobs.scheduler import Scheduler
 from qrisd.metrics import CONTENT_TYPE, Metrics
 from qrisd.services.circuits import Circuits
 from qrisd.services.health import Health
+from qrisd.services.long_readers import LongReaders
 from qrisd.store import callback_endpoints, callbacks, findings, reconciliations
 from qrisd.store.db import Connection, Database
 
 
 class HealthApi:
     def __init__(
-        self, health: Health, scheduler: Scheduler, circuits: Circuits, metrics: Metrics, db: Database
+        self,
+        health: Health,
+        readers: LongReaders,
+        scheduler: Scheduler,
+        circuits: Circuits,
+        metrics: Metrics,
+        db: Database,
     ) -> None:
         self._health = health
+        self._readers = readers
         self._scheduler = scheduler
         self._circuits = circuits
         self._metrics = metrics
@@ -47,6 +55,7 @@ class HealthApi:
 
     async def metrics(self, request: Request) -> Response:
         await self._count_stored()
+        self._metrics.log_held(self._readers.held_s)
         return Response(
             self._metrics.text(self._scheduler.records, self._circuits.states()), headers={"Content-Type": CONTENT_TYPE}
         )

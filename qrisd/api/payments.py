@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from qrisd import qr_image
+from qrisd.api.auth import secret_of
 from qrisd.api.rendered import Rendered
 from qrisd.api.requests import (
     acting,
@@ -30,7 +31,7 @@ from qrisd.domain.errors import Forbidden, NotFound, OrderIdTaken
 from qrisd.domain.payment import Payment, Status
 from qrisd.domain.times import to_text
 from qrisd.schemas import ConfirmPayment, CreatePayment, payment_resource
-from qrisd.services.api_keys import Caller
+from qrisd.services.api_keys import Caller, Keyring
 from qrisd.services.creating import Answer, Creating, Key
 from qrisd.services.live import Live
 from qrisd.services.payments import Payments, known_to
@@ -42,6 +43,7 @@ from qrisd.store.payments import Filter
 MAX_WAIT_S: Final = 60
 RETRY_AFTER_S: Final = "2"
 TIMELINE_LIMIT: Final = 1000
+REFUND_STEPS: Final = "REFUND_"
 _PARSED_CURSOR: Final = re.compile(rb"([0-9T:.-]{23}Z) ([0-9a-f-]{36})")
 LIST_PARAMETERS: Final = ("status", "order_id", "provider", "outlet", "from", "to", "limit", "cursor")
 
@@ -56,6 +58,7 @@ class PaymentsApi:
         service: Payments,
         db: Database,
         live: Live,
+        keyring: Keyring,
         rendered: Rendered,
         base_url: str,
         zone: ZoneInfo,
@@ -64,6 +67,7 @@ class PaymentsApi:
         self._service = service
         self._db = db
         self._live = live
+        self._keyring = keyring
         self._rendered = rendered
         self._base_url = base_url
         self._zone = zone
@@ -93,15 +97,21 @@ class PaymentsApi:
         query = read_query(request, ("wait",))
         wait_s = read_whole_number(query, "wait", least=0, most=MAX_WAIT_S, default=0)
         payment = await self._payment(request, caller)
-        return self._shown(request, await self._after_change(payment.id, wait_s) if wait_s else payment)
+        if wait_s:
+            goes_on = partial(self._keyring.still, secret_of(request), caller)
+            payment = await self._after_change(payment.id, wait_s, goes_on)
+        return self._shown(request, payment)
 
-    async def _after_change(self, payment_id: str, wait_s: int) -> Payment:
-        """The payment once it has left its present status, or as it is after `wait_s`."""
+    async def _after_change(self, payment_id: str, wait_s: int, goes_on: Callable[[], Awaitable[bool]]) -> Payment:
+        """The payment once it has left its present status, or as it is after `wait_s`; as it was when the caller's
+        rights end meanwhile."""
         read = partial(self._service.get, payment_id)
         until = asyncio.get_running_loop().time() + wait_s
         with self._live.watching(payment_id) as watch:
             payment = before = await watch.look(read)
             while payment.status is before.status and not self._live.closing and await watch.wait(until):
+                if not await goes_on():
+                    break
                 payment = await watch.look(read)
         return payment
 
@@ -150,7 +160,8 @@ class PaymentsApi:
         read_query(request, ())
         payment = await self._payment(request, caller)
         rows = await self._db.read(lambda conn: payment_logs.of_payment(conn, payment.id, TIMELINE_LIMIT))
-        return _json({"data": rows})
+        reads_all = caller.may("refunds:read")  # who asked for money back, and why
+        return _json({"data": [row for row in rows if reads_all or not row["event"].startswith(REFUND_STEPS)]})
 
     async def check(self, request: Request, caller: Caller) -> Response:
         return await self._done(request, caller, self._service.check)

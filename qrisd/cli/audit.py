@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from qrisd.cli.common import AsJson, Config, moment, open_database, print_json, read_settings
+from qrisd.cli.common import AsJson, Config, local_time, moment, open_database, print_json, read_settings
 
 if TYPE_CHECKING:
     from qrisd.domain.audit_chain import Entry
@@ -49,9 +49,9 @@ def audit(
 def _print(entry: Entry, zone: ZoneInfo) -> None:
     import json
 
-    at = f"{entry.at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
     source = f" from {entry.source}" if entry.source else ""
-    typer.echo(f"{entry.id:>6}  {at}  {entry.name or entry.who}{source}: {entry.action} {entry.what or ''}".rstrip())
+    who = f"{entry.name or entry.who}{source}: {entry.action} {entry.what or ''}"
+    typer.echo(f"{entry.id:>6}  {local_time(entry.at, zone)}  {who}".rstrip())
     for label, fields in (("before", entry.before), ("after", entry.after)):
         if fields is not None:
             typer.echo(f"{'':8}{label:7}{json.dumps(fields, ensure_ascii=False)}")

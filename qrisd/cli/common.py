@@ -84,6 +84,11 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
         fail("--since must be a business day like 2026-01-15, or a time like 2026-01-15T03:00:00Z")
 
 
+def local_time(at: datetime, zone: ZoneInfo) -> str:
+    """A moment as a clock in this zone shows it, with the zone's name."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def by_command() -> Actor:
     """Who acts, for the audit log: whoever may run commands on this machine."""
     from qrisd.store.audit_log import COMMAND_LINE, Actor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -12,6 +13,7 @@ from qrisd.cli.common import (
     Config,
     clear_errors,
     fail,
+    local_time,
     open_database,
     print_json,
     read_settings,
@@ -53,12 +55,13 @@ def show(
     from qrisd.schemas import entry_resource
     from qrisd.store import ledger
 
-    with open_database(read_settings(config), read_only=True) as conn:
+    settings = read_settings(config)
+    with open_database(settings, read_only=True) as conn:
         entries = ledger.of_payment(conn, _payment_id(conn, payment))
     if as_json:
         print_json({"data": [entry_resource(entry) for entry in entries]})
     else:
-        _print(entries)
+        _print(entries, settings.zones.merchant)
 
 
 @app.command()
@@ -82,7 +85,7 @@ def adjust(
     if as_json:
         print_json(entry_resource(entry))
     else:
-        _print([entry])
+        _print([entry], settings.zones.merchant)
 
 
 def _payment_id(conn: Connection, named: str) -> str:
@@ -94,11 +97,11 @@ def _payment_id(conn: Connection, named: str) -> str:
     return found.id
 
 
-def _print(entries: list[Entry]) -> None:
+def _print(entries: list[Entry], zone: ZoneInfo) -> None:
     from qrisd.domain.money import rupiah
 
     for entry in entries:
-        line = f"{entry.happened_at:%Y-%m-%d %H:%M} {entry.kind.value:<16} {rupiah(entry.amount):>14}"
+        line = f"{local_time(entry.happened_at, zone)} {entry.kind.value:<16} {rupiah(entry.amount):>14}"
         typer.echo(f"{line}  {entry.debit} <- {entry.credit}{f'  ({entry.reason})' if entry.reason else ''}")
     if not entries:
         typer.echo("Nothing is posted: no money has come.")

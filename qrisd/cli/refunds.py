@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -13,6 +14,7 @@ from qrisd.cli.common import (
     Config,
     clear_errors,
     fail,
+    local_time,
     open_database,
     print_json,
     read_settings,
@@ -70,9 +72,10 @@ def show(refund_id: RefundId, as_json: AsJson = False, config: Config = None) ->
     """One refund with every decision about it."""
     from qrisd.services.refunds import get
 
-    with open_database(read_settings(config), read_only=True) as conn, clear_errors():
+    settings = read_settings(config)
+    with open_database(settings, read_only=True) as conn, clear_errors():
         shown = _shown(conn, get(conn, refund_id, None)[0])
-    _print(shown, as_json)
+    _print(shown, as_json, settings.zones.merchant)
 
 
 @app.command()
@@ -100,7 +103,7 @@ def request(
     with open_database(settings) as conn, clear_errors(), transaction(conn):
         asked = refunds.request(conn, _payment(conn, payment).id, ask, by, terms, now)
         shown = _shown(conn, asked)
-    _print(shown, as_json)
+    _print(shown, as_json, settings.zones.merchant)
 
 
 @app.command()
@@ -186,7 +189,7 @@ def _decide(
             with transaction(conn):
                 note_refused(conn, refused, now)
             raise
-    _print(shown, as_json)
+    _print(shown, as_json, settings.zones.merchant)
 
 
 def _ask(given: dict[str, Any]) -> Any:
@@ -256,8 +259,12 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         typer.echo("No refunds.")
 
 
-def _print(refund: dict[str, Any], as_json: bool) -> None:
+def _print(refund: dict[str, Any], as_json: bool, zone: ZoneInfo) -> None:
     from qrisd.domain.money import rupiah
+    from qrisd.domain.times import from_rfc3339
+
+    def at(text: str) -> str:
+        return local_time(from_rfc3339(text), zone)
 
     if as_json:
         print_json(refund)
@@ -268,7 +275,9 @@ def _print(refund: dict[str, Any], as_json: bool) -> None:
         "amount": f"{rupiah(refund['amount'])} by {refund['method']}",
         "reason": refund["reason"],
         "evidence": refund["evidence"],
-        "asked by": refund["requester"] or refund["requested_by"],
+        "asked by": f"{refund['requester'] or refund['requested_by']}, {at(refund['created_at'])}",
+        "expires": refund["expires_at"] and at(refund["expires_at"]),
+        "done": refund["done_at"] and at(refund["done_at"]),
         "reference": refund["reference"],
         "detail": refund["detail"],
     }
@@ -277,4 +286,4 @@ def _print(refund: dict[str, Any], as_json: bool) -> None:
             typer.echo(f"  {name:9} {value}")
     for one in refund["decisions"]:
         outcome = f" {one['outcome']}" if one["outcome"] else ""
-        typer.echo(f"  {one['at']}  {one['decision']}{outcome} by {one['name'] or one['by']}: {one['why']}")
+        typer.echo(f"  {at(one['at'])}  {one['decision']}{outcome} by {one['name'] or one['by']}: {one['why']}")

@@ -53,9 +53,9 @@ class Delivery:
 
 def simulate_pay(
     payment_name: Annotated[str, typer.Argument(metavar="PAYMENT", help="The payment's id or its order_id.")],
-    url: Annotated[str | None, typer.Option("--url", help="Where the server is; its settings say so if left out.")] = (
-        None
-    ),
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where the server is; found by the data directory if left out.")
+    ] = (None),
     amount: Annotated[int | None, typer.Option("--amount", min=1, help="Rupiah; what was asked if left out.")] = None,
     status: Annotated[str, typer.Option("--status", help="One of " + ", ".join(STATUSES) + ".")] = "PAID",
     repeat: Annotated[int, typer.Option("--repeat", min=1, max=1000, help="Send the same event N times.")] = 1,

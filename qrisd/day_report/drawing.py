@@ -117,4 +117,5 @@ def facts(finding: Finding, words: Words) -> Mapping[str, Any]:
         "todo": words.of("todo", told.reason),
         "owner": finding.owner,
         "note": finding.note,
+        "id": told.id,
     }

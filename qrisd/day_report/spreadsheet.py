@@ -30,6 +30,7 @@ def chunks(report: Report, language: Language) -> Iterator[str]:
         "todo",
         "owner",
         "note",
+        "id",
     )
     yield _line([words.of("heading", name) for name in names])
     for row in rows:

@@ -28,13 +28,17 @@ class Zones:
     merchant: ZoneInfo
     of_outlet: Mapping[str, ZoneInfo] = field(default_factory=dict)
 
+    def of_place(self, outlet: str | None) -> ZoneInfo:
+        """The zone that an outlet keeps, and the merchant's for None."""
+        return self.merchant if outlet is None else self.of_outlet.get(outlet, self.merchant)
+
     def day_of(self, moment: datetime, outlet: str) -> date:
         """The outlet's business day an aware moment falls in."""
-        return of(moment, self.of_outlet.get(outlet, self.merchant))
+        return of(moment, self.of_place(outlet))
 
     def bounds(self, day: date, outlet: str) -> tuple[datetime, datetime]:
         """The first moment of the outlet's `day` and the first of its next, in UTC."""
-        return bounds(day, self.of_outlet.get(outlet, self.merchant))
+        return bounds(day, self.of_place(outlet))
 
     def reach(self, day: date) -> tuple[datetime, datetime]:
         """From when until when, in UTC, it is this day anywhere: the end is not included."""

@@ -20,6 +20,8 @@ def adjust(conn: Connection, by: User, *, debit: str, credit: str, amount: int, 
     may not."""
     if by.disabled_at is not None or not may(by.role, "ledger:adjust"):
         raise Forbidden(f"{by.username} may not adjust the ledger.")
+    if by.outlets is not None:
+        raise Forbidden(f"The accounts are those of all outlets; {by.username} is limited to some.")
     _check(conn, debit, credit, amount, reason)
     entry = Entry(kind=Kind.ADJUSTED, debit=debit, credit=credit, amount=amount, reason=reason.strip(), happened_at=now)
     ledger.add(conn, [entry], now)

@@ -128,6 +128,13 @@ class Keyring:
         known[digest] = caller  # not in what replaced it meanwhile: the key may have been ended after it was read
         return caller
 
+    async def still(self, secret: str, caller: Caller) -> bool:
+        """Whether this secret still makes this very caller, for those who were let in and have waited since."""
+        try:
+            return await self.recognise(secret) == caller
+        except Unauthorized:
+            return False
+
     def _is_ours(self, secret: str) -> bool:
         return secret.startswith(self._prefix) and len(secret) < 128
 

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from qrisd.domain.errors import FieldError, Forbidden, Invalid, NotFound
 from qrisd.domain.passwords import is_good, is_pin
-from qrisd.domain.permissions import Outlets, Role, outlets_of
+from qrisd.domain.permissions import Outlets, Role, common, outlets_of
 from qrisd.services import second_factor, throttling
 from qrisd.services.tokens import hashed, new_token
 from qrisd.store import audit_log, one_time_links, sessions, users
@@ -58,6 +58,11 @@ def account_key(username: str) -> str:
     return f"account {username}"
 
 
+def home_key(username: str, source: str) -> str:
+    """How tries for an account are counted where its person has signed in before."""
+    return f"{account_key(username)} at {source}"
+
+
 def code_key(user_id: str) -> str:
     """How tries with somebody's second factor are counted."""
     return f"code of {user_id}"
@@ -85,6 +90,11 @@ def check_secret(text: str, role: Role) -> bool:
         kinds = " or a PIN of 4 to 8 digits that is no row" if role is Role.CASHIER else ""
         raise Invalid(FieldError("secret", f"Choose a password of 10 to 256 characters{kinds}."))
     return is_pin(text, role)
+
+
+def seen_by(found: Collection[User], outlets: Outlets) -> list[User]:
+    """Those of these people that somebody limited to `outlets` may know of: who works there, if only among others."""
+    return [user for user in found if common(user.outlets, outlets) != frozenset()]
 
 
 def create(conn: Connection, draft: Draft, by: Actor, now: datetime) -> tuple[User, str]:
@@ -183,15 +193,17 @@ def remove_second_factor(conn: Connection, user_id: str, by: Actor, now: datetim
 
 def let_try_again(conn: Connection, user: User) -> None:
     """Somebody who stands before the machine vouches for them: their tries in vain are forgotten."""
-    throttling.forgive(conn, account_key(user.username))
-    throttling.forgive(conn, code_key(user.id))
+    at_home = [home_key(user.username, source) for source in sessions.sources(conn, user.id)]
+    for who in (account_key(user.username), *at_home, code_key(user.id)):
+        throttling.forgive(conn, who)
 
 
 def change_role(conn: Connection, user_id: str, role: Role, outlets: Outlets, by: Actor, now: datetime) -> User:
     """Another role or other outlets; their sessions end. Raises NotFound, Forbidden for oneself, Invalid for the last
-    owner."""
+    owner and for an owner of some outlets only."""
     user = _get(conn, user_id)
     _refuse_self(user, by)
+    _check_limit(role, outlets)
     if role is not Role.OWNER:
         _keep_an_owner(conn, user)
     changed = replace(user, role=role, outlets=outlets)
@@ -234,6 +246,7 @@ def described(user: User) -> dict[str, Any]:
 
 
 def _add(conn: Connection, draft: Draft, chosen: Chosen | None, now: datetime) -> User:
+    _check_limit(draft.role, draft.outlets)
     user = User(
         id=str(uuid7()),
         username=canonical(draft.username),
@@ -249,6 +262,12 @@ def _add(conn: Connection, draft: Draft, chosen: Chosen | None, now: datetime) -
     if not users.add(conn, user):
         raise Invalid(FieldError("username", "Somebody has this username; choose another one."))
     return user
+
+
+def _check_limit(role: Role, outlets: Outlets) -> None:
+    """An owner adds people everywhere: a limit would keep them from nothing. Raises Invalid."""
+    if role is Role.OWNER and outlets is not None:
+        raise Invalid(FieldError("owner_outlets", "An owner is not limited to outlets; name none, or another role."))
 
 
 def _problems(user: User) -> list[FieldError]:

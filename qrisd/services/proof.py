@@ -51,23 +51,23 @@ class Proofs:
         outlets."""
         query = read(text)
         known = await self._find(query, outlets)
-        unpaid = _unpaid(known)
-        if query.names and not any(one.match in (Match.ORDER, Match.REFERENCE) for one in known):
-            unpaid = list(dict.fromkeys([*unpaid, *await self._waiting(outlets)]))
-        asked = unpaid[:MOST_ASKED]
+        is_named = any(one.match in (Match.ORDER, Match.REFERENCE) for one in known)
+        waiting = await self._waiting(outlets) if query.names and not is_named else []
+        asked = list(dict.fromkeys([*_unpaid(known), *(one.id for one in waiting)]))[:MOST_ASKED]
         have_answered = await self._ask(asked)
         found = await self._find(query, outlets)
         meant = [one.payment for one in found if one.match is not Match.ALIKE]
-        is_certain = have_answered and all(self._is_known(one, asked) for one in meant)
+        is_certain = have_answered and all(self._is_known(one, asked) for one in (*meant, *waiting))
         return query, judge(found, query, self._clock(), is_certain=is_certain)
 
     async def _find(self, query: Query, outlets: Outlets) -> list[Candidate]:
         since = self._clock() - LOOK_BACK
         return await self._db.read(partial(proofs.find, query=query, outlets=outlets, since=since))
 
-    async def _waiting(self, outlets: Outlets) -> list[str]:
+    async def _waiting(self, outlets: Outlets) -> list[Payment]:
+        """What waits for money, and one more than can be asked about where there are so many."""
         since = self._clock() - STILL_SHOWN
-        return await self._db.read(partial(proofs.newest_open, outlets=outlets, since=since, limit=MOST_ASKED))
+        return await self._db.read(partial(proofs.newest_open, outlets=outlets, since=since, limit=MOST_ASKED + 1))
 
     async def _ask(self, payment_ids: Sequence[str]) -> bool:
         """Have the providers asked; False when one of them did not answer, or not in time."""

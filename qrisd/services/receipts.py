@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
+from qrisd.domain.business_day import Zones
 from qrisd.domain.errors import WrongState
 from qrisd.domain.merchant import merchant_of
 from qrisd.domain.payment import MONEY, Payment
@@ -42,7 +42,7 @@ class Sheet:
 
 
 class Receipts:
-    """`printer` is None where the shop has none; `zone` is the shop's."""
+    """`printer` is None where the shop has none; `zones` are those of the shop and its outlets."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class Receipts:
         payments: Payments,
         printer: Printer | None,
         paper_mm: PaperMm,
-        zone: ZoneInfo,
+        zones: Zones,
         clock: Callable[[], datetime],
     ) -> None:
         self._db = db
         self._payments = payments
         self._printer = printer
         self._paper_mm: PaperMm = paper_mm
-        self._zone = zone
+        self._zones = zones
         self._clock = clock
 
     @property
@@ -104,7 +104,7 @@ class Receipts:
 
     def _sheet(self, payment: Payment, cashier: str, made: list[Print], *, is_copy: bool) -> Sheet:
         receipt = receipt_of(payment, cashier, is_copy=is_copy)
-        text = tuple(lines(receipt, self._paper_mm, self._zone))
+        text = tuple(lines(receipt, self._paper_mm, self._zones.of_place(payment.outlet)))
         return Sheet(payment=payment, lines=text, paper_mm=self._paper_mm, prints=tuple(made), is_copy=is_copy)
 
 

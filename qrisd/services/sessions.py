@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from uuid_utils.compat import uuid7
 
+from qrisd.domain.errors import StorageBusy, StorageUnavailable
 from qrisd.domain.permissions import Role
 from qrisd.services.tokens import hashed, new_token
 from qrisd.store import audit_log, sessions, users
@@ -73,7 +75,8 @@ class Sessions:
         if found is None or found.session.awaits_code:
             return None
         if now - found.session.last_seen_at >= TOUCH_EVERY:
-            await self._db.write(lambda conn: sessions.touch(conn, found.session.id, now))
+            with suppress(StorageBusy, StorageUnavailable):  # what can still be read is shown, also on a full disk
+                await self._db.write(lambda conn: sessions.touch(conn, found.session.id, now))
         return found
 
     async def end(self, signed_in: SignedIn, source: str) -> None:

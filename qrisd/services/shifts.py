@@ -24,6 +24,8 @@ ABSENT: Final = "There is no such shift."
 # A cashier waits for it: what has not been answered by then counts as not confirmed.
 LONGEST_MATCHING_S: Final = 25.0
 QUESTIONS_AT_ONCE: Final = 6
+# Money that comes while the providers are asked is no difference: what was said before is out of date, and asked again.
+ROUNDS: Final = 2
 
 
 class Shifts:
@@ -61,17 +63,31 @@ class Shifts:
         return await self._db.write(partial(_note, shift_id=shift_id, matching=matching, by=by, now=self._clock()))
 
     async def _match(self, shift_id: str) -> Matching:
-        before = await self._db.read(partial(_attempts, shift_id=shift_id))
+        until = asyncio.get_running_loop().time() + self._longest_matching_s
         answers: dict[str, int | None] = {}
-        room = asyncio.Semaphore(QUESTIONS_AT_ONCE)
-        questions = [asyncio.create_task(self._ask(attempt, answers, room)) for _, attempt in before]
-        if questions:
-            _, late = await asyncio.wait(questions, timeout=self._longest_matching_s)
-            for question in late:
-                question.cancel()
+        asked: set[tuple[str, int]] = set()
+        for _ in range(ROUNDS):
+            present = [one for _, one in await self._db.read(partial(_attempts, shift_id=shift_id))]
+            news = [one for one in present if (one.id, one.amount_paid) not in asked]
+            unsaid = [one for one in news if answers.get(one.id) != one.amount_paid]
+            answers |= await self._answers(unsaid, until)
+            asked |= {(one.id, one.amount_paid) for one in unsaid}
         after = await self._db.read(partial(_attempts, shift_id=shift_id))
         held = [Held(payment, one, answers.get(one.id), self._is_mute(one.provider)) for payment, one in after]
         return match(held, self._clock())
+
+    async def _answers(self, asked: Sequence[Attempt], until: float) -> dict[str, int | None]:
+        """The money that the providers have for these attempts, by id; None for what nobody had said by `until`, on the
+        clock of the loop."""
+        answers: dict[str, int | None] = dict.fromkeys(attempt.id for attempt in asked)
+        room = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+        questions = [asyncio.create_task(self._ask(attempt, answers, room)) for attempt in asked]
+        if questions:
+            left_s = max(0.0, until - asyncio.get_running_loop().time())
+            _, late = await asyncio.wait(questions, timeout=left_s)
+            for question in late:
+                question.cancel()
+        return answers
 
     def _is_mute(self, provider: str) -> bool:
         found = self._providers.get(provider)

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 from qrisd.domain import throttle
-from qrisd.domain.errors import SignInRefused
+from qrisd.domain.errors import RateLimited, SignInRefused
 from qrisd.domain.passwords import is_readable
 from qrisd.services import sessions, throttling
 from qrisd.services.hashing import Hashing
-from qrisd.services.people import account_key, canonical, code_key
+from qrisd.services.people import account_key, canonical, code_key, home_key
 from qrisd.services.second_factor import SecondFactor
 from qrisd.services.sessions import Origin, SignedIn
 from qrisd.store import audit_log, users
@@ -66,12 +66,20 @@ class SignIn:
         """A session for this password or PIN. Raises SignInRefused, the same for all reasons, and RateLimited."""
         now = self._clock()
         tried = await self._db.write(partial(_begin, username=canonical(username), source=origin.source, now=now))
-        secret_hash = tried.known.secret_hash if tried.known is not None else None
-        right = is_readable(secret) and await self._hashing.verify(secret_hash, secret)
+        right = await self._is_right(tried, secret, origin.source)
         granted = await self._db.write(partial(_finish, tried=tried, right=right, origin=origin, now=now))
         if granted is None:
             raise SignInRefused(REFUSED)
         return granted
+
+    async def _is_right(self, tried: _Try, secret: str, source: str) -> bool:
+        """Whether this is their password or PIN. Raises RateLimited, and then the try does not count: none was made."""
+        secret_hash = tried.known.secret_hash if tried.known is not None else None
+        try:
+            return is_readable(secret) and await self._hashing.verify(secret_hash, secret)
+        except RateLimited:
+            await self._db.write(partial(_take_back, tried=tried, source=source))
+            raise
 
     async def awaiting(self, token: str) -> User | None:
         """Who has given the right password with this token and owes the second factor."""
@@ -125,7 +133,7 @@ class SignIn:
         now = self._clock()
         tried = await self._db.write(partial(_begin, username=username, source=source, now=now))
         user = tried.known
-        right = is_readable(secret) and await self._hashing.verify(user.secret_hash if user else None, secret)
+        right = await self._is_right(tried, secret, source)
         if right and user is not None and user.totp_secret is not None:
             await self._db.write(lambda conn: throttling.take(conn, {code_key(user.id): throttle.CODE}, now))
 
@@ -156,7 +164,7 @@ def _begin(conn: Connection, *, username: str, source: str, now: datetime) -> _T
     keep them out."""
     user = users.by_username(conn, username)
     at_home = user is not None and stored_sessions.was_here(conn, user.id, source)
-    account = account_key(username) + (f" at {source}" if at_home else "")
+    account = home_key(username, source) if at_home else account_key(username)
     throttling.take(conn, {account: throttle.ACCOUNT, _source_key(source): throttle.SOURCE}, now)
     return _Try(user, account)
 
@@ -185,6 +193,11 @@ def _unchanged(conn: Connection, tried: _Try) -> User | None:
 def _count_code(conn: Connection, found: SignedIn | None, now: datetime) -> None:
     if found is not None:
         throttling.take(conn, {code_key(found.user.id): throttle.CODE}, now)
+
+
+def _take_back(conn: Connection, *, tried: _Try, source: str) -> None:
+    throttling.give_back(conn, tried.account, throttle.ACCOUNT)
+    throttling.give_back(conn, _source_key(source), throttle.SOURCE)
 
 
 def _forgive(conn: Connection, tried: _Try, source: str) -> None:

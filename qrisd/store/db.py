@@ -240,10 +240,19 @@ class Database:
         before, self._data_version = self._data_version, await self._workers[0].run(_data_version)
         return before not in (None, self._data_version)
 
+    async def empty_log(self) -> tuple[int, int]:
+        """Move what the write-ahead log holds into the database, as far as readers allow: (its pages, those moved)."""
+        return await self._workers[0].run(_empty_log)
+
     def free_bytes(self) -> int:
         """Room left on the disk that holds the database."""
         stat = os.statvfs(self.path.parent)
         return stat.f_bavail * stat.f_frsize
+
+
+def _empty_log(conn: Connection) -> tuple[int, int]:
+    _, pages, moved = conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return pages, moved
 
 
 def _data_version(conn: Connection) -> int:

@@ -89,6 +89,12 @@ def count_open(conn: Connection) -> int:
     return int(row[0])
 
 
+def oldest_open(conn: Connection) -> date | None:
+    """The first business day of which something waits for a person; None when nothing does."""
+    row = conn.execute("SELECT min(day) FROM reconciliation_exceptions WHERE status = 'OPEN'").fetchone()
+    return None if row[0] is None else date.fromisoformat(row[0])
+
+
 def open_by_day(conn: Connection, days: Sequence[date]) -> dict[date, int]:
     """How many of each of these days wait for a person; days without any are left out."""
     rows = conn.execute(

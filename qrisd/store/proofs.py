@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from qrisd.domain.payment import OPEN
+from qrisd.domain.payment import OPEN, Payment
 from qrisd.domain.permissions import Outlets
 from qrisd.domain.proof import Candidate, Match, Query
 from qrisd.domain.times import to_text
@@ -31,14 +31,15 @@ def find(conn: Connection, query: Query, outlets: Outlets, since: datetime) -> l
     return list((_candidates(conn, alike, Match.ALIKE) | found).values())
 
 
-def newest_open(conn: Connection, outlets: Outlets, since: datetime, limit: int) -> list[str]:
-    """The ids of at most `limit` payments made after `since` that wait for money, newest first."""
+def newest_open(conn: Connection, outlets: Outlets, since: datetime, limit: int) -> list[Payment]:
+    """At most `limit` payments made after `since` that wait for money, newest first."""
     clause, limits = _within(outlets)
     sql = (
         f"SELECT id FROM payments WHERE created_at >= ? AND status IN ({marks(OPEN)}){clause} "
         "ORDER BY created_at DESC, id DESC LIMIT ?"
     )
-    return [row[0] for row in conn.execute(sql, (to_text(since), *OPEN, *limits, limit))]
+    ids = [row[0] for row in conn.execute(sql, (to_text(since), *OPEN, *limits, limit))]
+    return [payment for one in ids if (payment := payments.get(conn, one)) is not None]
 
 
 def _by_order(conn: Connection, names: Sequence[str], outlets: Outlets) -> list[str]:

@@ -65,6 +65,11 @@ def was_here(conn: Connection, user_id: str, source: str) -> bool:
     return found.fetchone() is not None
 
 
+def sources(conn: Connection, user_id: str) -> list[str]:
+    """The addresses this person has signed in from, as far as is remembered."""
+    return [row[0] for row in conn.execute("SELECT DISTINCT source FROM sessions WHERE user_id = ?", (user_id,))]
+
+
 def renew(conn: Connection, session_id: str, token_hash: str, now: datetime) -> bool:
     """Give a session that has not ended a new token, and note that its person has just proven who they are."""
     return bool(

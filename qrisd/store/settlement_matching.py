@@ -1,7 +1,7 @@
 """Which attempt a line of a report is about.
 
-In this order: our own reference of the QR, our own of a refund, the provider's id, the bank's reference where one
-attempt alone has it, the merchant's order id. The amount never decides, it is compared afterwards; only where payments
+In this order: our own reference of the QR, our own of a refund, the provider's id of the QR, its id of a refund, the
+bank's reference where one attempt alone has it, the merchant's order id. The amount never decides, it is compared afterwards; only where payments
 are told apart by nothing else, a static QRIS with unique amounts, does it, and then within the time the QR was open.
 """
 
@@ -21,6 +21,8 @@ _STEPS: Final = (
     "WHERE r.reference = l.reference AND a.provider = l.provider",
     "SELECT a.id FROM attempts a WHERE a.provider_trx_id = l.provider_trx_id AND a.provider = l.provider "
     "ORDER BY a.created_at DESC LIMIT 1",
+    "SELECT a.id FROM refunds r JOIN attempts a ON a.id = r.attempt_id WHERE l.kind = 'refund' "
+    "AND r.provider_refund_id IN (l.provider_trx_id, l.reference, l.line_id) AND a.provider = l.provider LIMIT 1",
     "SELECT min(a.id) FROM attempts a WHERE a.provider_ref_no = l.provider_ref_no AND a.provider = l.provider "
     "HAVING count(*) = 1",
     "SELECT a.id FROM payments p JOIN attempts a ON a.payment_id = p.id "

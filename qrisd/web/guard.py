@@ -207,7 +207,11 @@ def source_of(request: Request) -> str:
         address = ip_address(host)
     except ValueError:
         return host
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else host
+    if not isinstance(address, IPv6Address):
+        return host
+    # Who listens on "::" is told of IPv4 addresses so, and they are of no one household.
+    hidden = address.ipv4_mapped
+    return str(ip_network((address, 64), strict=False)) if hidden is None else str(hidden)
 
 
 def signed_in(request: Request) -> SignedIn:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import jinja2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from qrisd.domain.business_day import Zones
 from qrisd.domain.errors import Forbidden, NotFound, QrisdError
 from qrisd.domain.permissions import ROUTES
 from qrisd.web.cookies import Cookie
@@ -41,11 +41,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Pages:
-    """Draws templates. `is_secure`: we are reached over https, so that cookies may be bound to it; `root` is the
-    path of our address, "" mostly."""
+    """Draws templates. `zones` are those of the shop and its outlets; `is_secure`: we are reached over https, so that
+    cookies may be bound to it; `root` is the path of our address, "" mostly."""
 
-    def __init__(self, *, zone: ZoneInfo, is_secure: bool, root: str) -> None:
-        self._zone = zone
+    def __init__(self, *, zones: Zones, is_secure: bool, root: str) -> None:
+        self._zones = zones
         self._chosen_language = Cookie(COOKIE, is_secure=is_secure)
         self.root = root
         self._environments: dict[Language, jinja2.Environment] = {}
@@ -90,22 +90,22 @@ class Pages:
 
     def _made(self, language: Language) -> jinja2.Environment:
         made = templates(language)
-        made.filters["moment"] = lambda moment: self._moment(moment, language)
-        made.filters["clock_time"] = lambda moment: self._clock_time(moment, language)
+        made.filters["moment"] = lambda moment, outlet=None: self._moment(moment, outlet, language)
+        made.filters["clock_time"] = lambda moment, outlet=None: self._clock_time(moment, outlet, language)
         made.globals["file"] = lambda name: f"{self.root}/static/{name}?v={version(name)}"
         return made
 
-    def _moment(self, moment: datetime, language: Language) -> str:
-        """A moment as people of the shop's place write it: "15 Januari 2026 10.15 WIB"."""
+    def _moment(self, moment: datetime, outlet: str | None, language: Language) -> str:
+        """A moment as people of the shop's place, or the outlet's, write it: "15 Januari 2026 10.15 WIB"."""
         from babel.dates import format_datetime
 
         pattern = "d MMMM y HH.mm" if language == "id" else "d MMMM y HH:mm"
-        local = moment.astimezone(self._zone)
+        local = moment.astimezone(self._zones.of_place(outlet))
         return f"{format_datetime(local, pattern, locale=language)} {local.tzname()}"
 
-    def _clock_time(self, moment: datetime, language: Language) -> str:
+    def _clock_time(self, moment: datetime, outlet: str | None, language: Language) -> str:
         """The time of day there: "10.15"."""
-        return f"{moment.astimezone(self._zone):{'%H.%M' if language == 'id' else '%H:%M'}}"
+        return f"{moment.astimezone(self._zones.of_place(outlet)):{'%H.%M' if language == 'id' else '%H:%M'}}"
 
 
 def page_of(request: Request) -> str:

@@ -98,7 +98,12 @@ class PeoplePages:
 
     async def _drawn(self, request: Request, person: Person, status: int = 200, **facts: Any) -> Response:
         found = await self._db.read(users.everybody)
-        known = {"person": person, "people": found, "roles": list(Role), "path": "/people"}
+        known = {
+            "person": person,
+            "people": people.seen_by(found, person.outlets),
+            "roles": list(Role),
+            "path": "/people",
+        }
         return self._pages.draw(
             request, "account/people.html", status, **{"wrong": set(), "given": {}, **known, **facts}
         )

@@ -92,7 +92,9 @@ class Till:
         form = await read_form(request, "shift", "token", "amount", "note")
         wait_s = self._limits.create.wait_s(person.id)
         if wait_s is not None:
-            return await self._drawn(request, person, 429, notice="often", given=form, wait_s=wait_s)
+            answer = await self._drawn(request, person, 429, notice="often", wait_s=wait_s, **_again(form))
+            answer.headers["Retry-After"] = str(wait_s)
+            return answer
         try:
             payment = await self._selling.sell(person.id, person.outlets, _typed(form))
         except Invalid as error:
@@ -101,7 +103,7 @@ class Till:
         except IdempotencyKeyReused:
             return await self._drawn(request, person, 409, notice="used", given=form)
         except (StorageBusy, StorageUnavailable):
-            return await self._drawn(request, person, 503, notice="busy", given=form)
+            return await self._drawn(request, person, 503, notice="busy", **_again(form))
         except WrongState:
             return self._guard.redirect("/pos")
         return self._guard.redirect(f"/pos/payments/{payment.id}")
@@ -152,6 +154,12 @@ def _typed(form: Mapping[str, str]) -> Typed:
         raise Invalid(FieldError("amount", "Send whole rupiah.")) from None
     note = " ".join(form["note"].split()) or None
     return Typed(shift_id=form["shift"], token=form["token"][:LONGEST_TOKEN], amount=amount, note=note)
+
+
+def _again(form: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed, in the form that it was typed into: an answer of before may have been lost, so that sending it
+    once more must make no second payment."""
+    return {"given": form, "token": form["token"] or new_token()}
 
 
 def actor(request: Request, person: Person) -> Actor:

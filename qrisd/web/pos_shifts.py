@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.domain.errors import NotFound
+from qrisd.domain.errors import NotFound, RateLimited
 from qrisd.domain.permissions import Outlets
 from qrisd.domain.shift import Shift
 from qrisd.services.shifts import ABSENT, Shifts
@@ -20,6 +20,7 @@ from qrisd.web.forms import read_form
 from qrisd.web.guard import Guard, Person
 from qrisd.web.pages import Pages
 from qrisd.web.pos import actor
+from qrisd.web.pos_limits import PersonLimit
 
 SHOWN_SHIFTS: Final = 50
 
@@ -46,13 +47,14 @@ class Row:
 
 
 class ShiftPages:
-    """The handlers."""
+    """The handlers. `limit` counts for each person: every closing asks providers."""
 
-    def __init__(self, *, pages: Pages, guard: Guard, db: Database, shifts: Shifts) -> None:
+    def __init__(self, *, pages: Pages, guard: Guard, db: Database, shifts: Shifts, limit: PersonLimit) -> None:
         self._pages = pages
         self._guard = guard
         self._db = db
         self._shifts = shifts
+        self._limit = limit
 
     async def every(self, request: Request, person: Person) -> Response:
         """The latest shifts of the outlets this person may know of."""
@@ -68,6 +70,9 @@ class ShiftPages:
         """End it and hold its money against the providers' word; of a closed one, do the latter again."""
         await read_form(request)
         row = await self._row(request, person)
+        wait_s = self._limit.wait_s(person.id)
+        if wait_s is not None:
+            raise RateLimited(f"The providers were asked often; wait {wait_s} s.", wait_s)
         await self._shifts.close(row.shift.id, actor(request, person))
         return self._guard.redirect(f"/pos/shifts/{row.shift.id}")
 

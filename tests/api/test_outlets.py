@@ -153,6 +153,21 @@ async def test_a_key_stops_with_its_person_at_once_and_starts_with_them_again(sh
     assert (await till("GET", "/payments")).status_code == 403
 
 
+async def test_who_waits_for_news_hears_nothing_after_their_key_has_stopped(shop: Installation) -> None:
+    office = signed_in(shop, add_person(shop, Role.OWNER))
+    cashier = add_person(shop, Role.CASHIER)
+    till = Till(shop, shop.new_key(user_id=cashier.id))
+    payment = await shop.create()
+    feed = asyncio.create_task(till("GET", "/events?after=latest&wait=10"))
+    one = asyncio.create_task(till("GET", f"/payments/{payment['id']}?wait=10"))
+    await asyncio.sleep(0.2)
+    await office.post(f"/people/{cashier.id}/disable")
+    await shop.webhook(payment)
+    async with asyncio.timeout(5):
+        assert (await feed).json()["data"] == []
+        assert (await one).json()["status"] == "PENDING"
+
+
 # AU-01
 
 

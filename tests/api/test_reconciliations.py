@@ -74,6 +74,12 @@ async def test_a_day_has_several_forms(
     assert "<script" not in answer.text
 
 
+@pytest.mark.parametrize("form", ["csv", "html"])
+async def test_what_is_noted_by_its_id_shows_its_id(shop: Installation, form: str) -> None:
+    finding = (await with_an_exception(shop))["exceptions"][0]
+    assert finding["id"] in (await shop.client.get(f"/reconciliations/{TODAY}?format={form}")).text
+
+
 async def test_the_page_s_style_is_there(shop: Installation) -> None:
     assert (await shop.client.get("/static/reconciliation.css")).status_code == 200
 

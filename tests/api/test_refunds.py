@@ -286,3 +286,12 @@ async def test_refunds_are_listed_newest_first_in_pages(shop: Installation) -> N
     assert len((await shop.client.get(f"/refunds?payment_id={payment['id']}")).json()["data"]) == 5
     assert (await shop.client.get("/refunds?status=GONE")).status_code == 400
     assert (await shop.client.get("/refunds?cursor=x")).status_code == 400
+
+
+async def test_who_may_not_read_refunds_does_not_read_them_in_the_timeline_either(shop: Installation) -> None:
+    payment, (_, marketing) = await paid(shop), person(shop, Role.MARKETING)
+    await asked(shop, payment, reason="the customer was ill")
+    path = f"/payments/{payment['id']}/timeline"
+    assert "the customer was ill" in (await shop.client.get(path)).text
+    answer = await call(shop, "GET", path, marketing)
+    assert [one["event"] for one in answer.json()["data"]] == ["CREATED", "QR_READY", "WEBHOOK_SUCCESS"]

@@ -121,3 +121,16 @@ async def test_what_the_client_has_seen_is_not_repeated_and_what_it_missed_comes
 
 async def test_a_payment_that_is_not_there_is_no_stream(client: httpx.AsyncClient) -> None:
     assert (await client.get("/payments/x/events")).status_code == 404
+
+
+async def test_a_stream_ends_with_its_key(server: LiveServer, client: httpx.AsyncClient) -> None:
+    payment = await create(client)
+    made = await asyncio.to_thread(server.run, "keys", "create", "--name", "till-2", "--json")
+    key = json.loads(made.stdout)
+    client.headers["Authorization"] = f"Bearer {key['key']}"
+    async with asyncio.timeout(30), stream(client, payment["id"]) as answer:
+        received = events_of(answer)
+        assert [(await anext(received)).get("event") for _ in range(2)] == [None, "payment"]
+        assert (await asyncio.to_thread(server.run, "keys", "revoke", key["id"])).returncode == 0
+        await pay(server)
+        assert [one async for one in received] == []

@@ -194,8 +194,9 @@ def test_nights_that_were_missed_and_exceptions_that_wait_are_seen(shop: DataDir
         )
         conn.execute(
             "INSERT INTO reconciliation_exceptions (id, day, provider, class, reason, subject, status, created_at, "
-            "updated_at) VALUES ('x', date('now'), 'simulator', 'fee', 'fee_too_high', 'x', 'OPEN', '', '')"
+            "updated_at) VALUES ('x', '2026-01-12', 'simulator', 'fee', 'fee_too_high', 'x', 'OPEN', '', '')"
         )
     said = doctor(shop.root).stdout
     assert "business days have not been reconciled" in said
     assert "1 exceptions wait for a person" in said
+    assert "reconcile --date 2026-01-12" in said

@@ -54,6 +54,10 @@ def test_every_account_is_printed_with_its_balance(shop: Installation) -> None:
     assert "Rp15.500" in ledger(shop, "accounts").stdout
 
 
+def test_an_entry_s_time_is_that_of_the_shop(shop: Installation) -> None:
+    assert "2026-01-15 10:00:00 WIB" in ledger(shop, "show", "INV-1").stdout
+
+
 def test_a_payment_shows_what_it_posted(shop: Installation) -> None:
     assert [one["kind"] for one in said(shop, "show", "INV-1")["data"]] == ["paid", "overpaid"]
     assert "receivable:simulator <- sales" in ledger(shop, "show", "INV-1").stdout
@@ -66,6 +70,13 @@ def test_a_finance_person_puts_the_books_right_and_says_why(shop: Installation) 
     assert accounts == {"receivable:simulator": 15_500, "sales": 15_500, "overpaid": 0}
     (row,) = shop.rows("SELECT * FROM audit_log WHERE action = 'ledger.adjust'")
     assert row["why"] == "a tip, the payer says"
+
+
+def test_somebody_of_one_outlet_does_not_touch_the_books_of_all(shop: Installation) -> None:
+    add_person(shop, Role.FINANCE, "rina", outlets=frozenset({"bandung"}))
+    refused = adjustment(shop, **{"as": "rina"})
+    assert (refused.exit_code, "all outlets" in refused.stderr) == (1, True)
+    assert len(shop.rows("SELECT * FROM ledger_entries")) == 2
 
 
 def test_who_cannot_prove_who_they_are_posts_nothing(shop: Installation) -> None:

@@ -71,6 +71,15 @@ def test_a_refund_is_asked_for_listed_shown_and_approved_by_another(shop: Instal
     assert len(said(shop, "list", "--payment=INV-1")["data"]) == 1
 
 
+def test_times_are_those_of_the_shop(shop: Installation) -> None:
+    refund = requested(shop)
+    asked = refunds(shop, "show", refund).stdout
+    assert ("  expires   " in asked, asked.count(" WIB")) == (True, 2)
+    shown = refunds(shop, "approve", refund, "--as=tono").stdout
+    assert shown.count(" WIB") == 2
+    assert "Z  approved" not in shown
+
+
 @pytest.mark.parametrize("username", ["sri", "tono"])
 def test_nobody_approves_their_own_request_at_the_machine_either(shop: Installation, username: str) -> None:
     """MO-05"""

@@ -15,8 +15,8 @@ Made from the one table that guards pages and API alike, `qrisd/domain/permissio
 The first owner comes by the link that `qrisd serve` prints; it works once, and every start prints another one until
 it was used. The owner adds everybody else at `/people`, or with [`qrisd users
 create`](commands.md#qrisd-users-create): each gets a link where they choose their own password, cashiers a PIN if
-they like. People may be limited to outlets. Nobody approves their own request, the owner included, and nobody changes
-their own role.
+they like. Whoever is no owner may be limited to outlets. Nobody approves their own request, the owner included, and
+nobody changes their own role.
 
 * **Sessions** end after 30 minutes unused and 12 hours in any case; a cashier's after 12 and 16 hours. They are
   listed at `/me` and can be ended there. A new password, another role and being disabled end them at once.
@@ -25,7 +25,8 @@ their own role.
   users reset --remove-second-factor`](commands.md#qrisd-users-reset).
 * **Guessing**: after 5 tries in vain for one account it has to wait, 30 seconds at first, an hour at most; an address
   waits after 20. Where somebody has signed in before they are counted apart, so that strangers cannot keep them out.
-* **Again, please**: what is marked * needs the password once more when it was last typed over 10 minutes ago.
+* **Again, please**: on a page, what is marked * needs the password once more when it was last typed over 10 minutes
+  ago. A command with `--as` asks for it every time; an API key is asked for nothing more.
 * **API keys** have the same permissions as scopes. A key made with `--user` does no more than that person may, where
   they may, and stops when they are disabled; one made with `--outlet` knows of no other outlet.
 * **The audit log** has every sign-in, failed or not, every change of people and keys, and what they do with the money;

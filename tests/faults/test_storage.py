@@ -11,14 +11,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+import structlog.testing
 
 from qrisd.providers.simulator import sign
-from qrisd.store.db import connect
+from qrisd.services import long_readers
+from qrisd.services.long_readers import LongReaders
+from qrisd.store.db import Database, connect
 from tests.faults.history import database_violations
 from tests.faults.injection import Injection
+from tests.support.installation import Installation
 from tests.support.server import LiveServer
 
 DISK_BYTES = 64 * 1024 * 1024
@@ -172,6 +177,38 @@ async def test_a_lock_held_elsewhere_is_said_and_never_stops_the_loop(server: Li
         again = await client.post("/payments", json={"order_id": "INV-2", "amount": 15_000})
         assert again.status_code == 201
     _all_stored(server, ["INV-1", "INV-2"], [])
+
+
+async def test_who_reads_for_long_is_said_once_and_forgotten_when_they_end(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ST-11"""
+    monkeypatch.setattr(long_readers, "LONG_S", 0.05)
+    db = Database(shop.data_dir.database)
+    await db.open()
+    readers = LongReaders(db)
+
+    async def look() -> list[str]:
+        await shop.create(uuid4().hex)
+        with structlog.testing.capture_logs() as lines:
+            await readers.tick()
+        await asyncio.sleep(0.06)
+        return [line["event"] for line in lines if "long reader" in line["event"]]
+
+    assert [await look() for _ in range(3)] == [[], [], []]
+    with closing(connect(db.path, read_only=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM payments").fetchone()
+        told = [line for _ in range(5) for line in await look()]
+        assert (len(told), readers.held_s > 0.05) == (1, True)
+    await look()
+    assert readers.held_s == 0
+    await db.close()
+
+
+async def test_the_metrics_say_how_long_the_log_was_held(shop: Installation) -> None:
+    text = (await shop.client.get("/metrics")).text
+    assert "qrisd_log_held_seconds 0.0" in text
 
 
 def _hold_lock(database: Path) -> subprocess.Popen[str]:

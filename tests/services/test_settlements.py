@@ -553,16 +553,22 @@ async def test_another_providers_payment_is_not_matched(shop: Installation) -> N
     assert do_import(shop, v2(xendit(reference))).unmatched == 1
 
 
-async def test_a_refund_is_found_by_our_reference_of_it(shop: Installation) -> None:
+@pytest.mark.parametrize(
+    ("named", "name"),
+    [("reference", "OURS"), ("reference", "THEIRS"), ("provider_trx_id", "THEIRS"), ("line_id", "THEIRS")],
+)
+async def test_a_refund_is_found_by_our_name_of_it_and_by_the_provider_s(
+    shop: Installation, named: str, name: str
+) -> None:
     payment = await shop.create("INV-1", 15_000)
     await shop.webhook(payment)
     shop.write(
         "INSERT INTO refunds (id, payment_id, attempt_id, reference, amount, method, status, reason, requested_by, "
-        "content_hash, created_at, updated_at) SELECT 'r', payment_id, id, 'OURS', 5000, 'provider', 'REQUESTED', 'x', "
-        "'x', 'x', created_at, created_at FROM attempts"
+        "content_hash, provider_refund_id, created_at, updated_at) SELECT 'r', payment_id, id, 'OURS', 5000, 'provider', "
+        "'REQUESTED', 'x', 'x', 'x', 'THEIRS', created_at, created_at FROM attempts"
     )
     path = shop.settings.data_dir / "report"
-    path.write_bytes(plain(line_id="L1", reference="OURS", kind="refund", amount=5_000))
+    path.write_bytes(plain(**{"line_id": "L1", "kind": "refund", "amount": 5_000, named: name}))
     source = shop.settings.reports.source(path, "x", "simulator")
     with closing(connect(shop.data_dir.database)) as conn:
         assert import_report(conn, source, Actor("x"), shop.clock(), dry_run=False).unmatched == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,23 @@ async def test_money_after_the_shift_counts_for_the_shift_that_sold(
     midtrans.pay(reference(shop, payment))
     await till.post(f"/pos/payments/{payment['id']}/check")
     assert "Rp15.000" in (await till.get(f"/pos/shifts/{shift_id(shop)}")).text
+
+
+async def test_money_that_comes_while_the_providers_are_asked_is_no_difference(
+    shop: Installation, till: Browser, midtrans: FakeMidtrans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MERGE_S", 0.0)  # two questions within moments are two
+    await paid(till, shop, midtrans, "35.000")
+    payment = await sold(till, shop, "15.000")
+    midtrans.script.next("status", delay_s=0.8)  # the answer about the first one holds the closing up
+    asked = len(midtrans.calls)
+    closing = asyncio.create_task(closed(till, shop))
+    await asyncio.sleep(0.4)
+    assert len(midtrans.calls) == asked + 2, "both were asked about, and one has not been answered"
+    midtrans.pay(reference(shop, payment))
+    await till.post(f"/pos/payments/{payment['id']}/check")
+    assert not closing.done()
+    assert "Semuanya cocok." in await closing
 
 
 async def test_sales_of_others_are_not_in_ones_shift(shop: Installation, till: Browser, midtrans: FakeMidtrans) -> None:

@@ -378,7 +378,7 @@ async def test_under_https_and_a_path_of_our_own_addresses_and_headers_follow(tm
 async def test_everything_the_page_loads_is_ours_and_there(shop: Installation) -> None:
     page = await payer_sees(shop, await shop.create())
     loaded = re.findall(r'(?:src|href)="([^"]+\.(?:css|js|svg)[^"]*)"', page)
-    assert len(loaded) == 6
+    assert len(loaded) == 7
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:|//", page)
     for address in loaded:
         assert (await shop.client.get(address, headers={"Authorization": ""})).status_code == 200

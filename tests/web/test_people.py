@@ -167,3 +167,23 @@ async def test_somebody_else_s_password_proves_nothing(shop: Installation, owner
 def test_changing_people_and_one_s_own_secrets_is_sensitive() -> None:
     assert {"people:write", "account:secure"} <= RECENT
     assert all(may(Role.OWNER, need) for need in RECENT)
+
+
+async def test_whoever_is_limited_to_outlets_sees_who_works_there(shop: Installation, owner: User) -> None:
+    for outlet in ("bandung", "cimahi"):
+        add_person(shop, Role.CASHIER, f"kasir-{outlet}", outlets=frozenset({outlet}))
+    auditor = signed_in(shop, add_person(shop, Role.AUDITOR, outlets=frozenset({"bandung"})))
+    page = (await auditor.get("/people")).text
+    assert "kasir-bandung" in page
+    assert owner.username in page
+    assert "kasir-cimahi" not in page
+
+
+async def test_an_owner_is_not_limited_to_outlets(shop: Installation, owner: User) -> None:
+    office = signed_in(shop, owner)
+    answer = await office.post("/people", username="sari", name="Sari", role="owner", outlets="bandung")
+    assert answer.status_code == 422
+    cashier = add_person(shop, Role.CASHIER, outlets=frozenset({"bandung"}))
+    answer = await office.post(f"/people/{cashier.id}", role="owner", outlets="bandung")
+    assert answer.status_code == 422
+    assert [row["username"] for row in shop.rows("SELECT username FROM users WHERE role = 'owner'")] == ["owner"]

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from qrisd.domain.errors import StorageBusy
 from qrisd.domain.permissions import Role
+from qrisd.services.creating import Creating
 from qrisd.store.users import User
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
@@ -339,6 +341,25 @@ async def test_the_total_is_that_of_the_business_day(shop: Installation, till: B
     assert '<p class="total">Rp10.000</p>' in (await till.get("/pos")).text
 
 
+async def test_the_till_of_an_outlet_tells_its_own_time(tmp_path: Path, clock: FakeClock) -> None:
+    flags = {"outlets": {"bali": {"timezone": "WITA"}}}
+    async with Installation(tmp_path / "data", clock, flags).running() as shop:
+        till = signed_in(shop, add_person(shop, Role.CASHIER, outlets=frozenset({"bali"})))
+        await till.post("/pos/shifts", outlet="bali")
+        payment = await sold(till, shop)
+        assert "Berlaku sampai 11.15" in await shown(till, payment)
+        checked = await till.post(f"/pos/payments/{payment['id']}/check")
+        assert "Dicek pukul 11.00" in checked.text
+        assert '<span class="when">11.00</span>' in (await till.get("/pos")).text
+        await shop.webhook(payment)
+        assert "10.59 WITA" in await shown(till, payment)
+        receipt = (await till.get(f"/pos/payments/{payment['id']}/receipt")).text
+        assert "15-01-2026 10:59 WITA" in receipt
+        shift = shop.rows("SELECT id FROM shifts")[0]["id"]
+        assert "11.00 WITA" in (await till.get(f"/pos/shifts/{shift}")).text
+        assert "10.59 WITA" in (await till.post("/pos/proof", claim=payment["order_id"])).text
+
+
 async def test_a_cashier_chooses_among_their_outlets_only(shop: Installation) -> None:
     till = signed_in(shop, add_person(shop, Role.CASHIER, outlets=frozenset({"bandung", "cimahi"})))
     page = (await till.get("/pos")).text
@@ -398,8 +419,45 @@ async def test_making_qrs_is_limited_and_keeps_what_was_typed(tmp_path: Path, cl
         await till.post("/pos/shifts", outlet="main")
         await sold(till, shop)
         answer = await sell(till, "20.000")
-        assert answer.status_code == 429
+        assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
         assert field(answer.text, "amount") == "20.000"
+
+
+async def test_a_form_sent_again_too_often_is_still_the_form_of_the_same_sale(tmp_path: Path, clock: FakeClock) -> None:
+    async with Installation(tmp_path / "data", clock, {"pos": {"create_limit": "1/minute"}}).running() as shop:
+        till = signed_in(shop, add_person(shop, Role.CASHIER))
+        await till.post("/pos/shifts", outlet="main")
+        form = {**await form_of(till), "amount": "20.000", "note": ""}
+        assert (await till.post("/pos/payments", **form)).status_code == GONE, "its answer is lost on the way"
+        answer = await till.post("/pos/payments", **form)
+        assert answer.status_code == 429
+        assert field(answer.text, "token") == form["token"]
+
+
+async def test_a_form_that_met_a_busy_database_is_still_the_form_of_the_same_sale(
+    shop: Installation, till: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object) -> None:
+        raise StorageBusy("The database is busy.")
+
+    form = {**await form_of(till), "amount": "20.000", "note": ""}
+    with monkeypatch.context() as trouble:
+        trouble.setattr(Creating, "create", busy)
+        answer = await till.post("/pos/payments", **form)
+    assert (answer.status_code, field(answer.text, "token")) == (503, form["token"])
+
+
+async def test_every_way_to_have_the_provider_asked_counts_for_one_limit(tmp_path: Path, clock: FakeClock) -> None:
+    async with Installation(tmp_path / "data", clock, {"pos": {"check_limit": "2/minute"}}).running() as shop:
+        till = signed_in(shop, add_person(shop, Role.CASHIER))
+        await till.post("/pos/shifts", outlet="main")
+        shift = field((await till.get("/pos")).text, "shift")
+        payment = await sold(till, shop)
+        assert (await till.post(f"/pos/payments/{payment['id']}/check")).status_code == 200
+        assert (await till.post(f"/pos/shifts/{shift}/close")).status_code == GONE
+        for path, fields in ((f"/pos/shifts/{shift}/close", {}), ("/pos/proof", {"claim": "50.000"})):
+            answer = await till.post(path, **fields)
+            assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
 
 
 async def test_the_limits_are_those_of_a_till_by_default(shop: Installation) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qrisd.domain import qris
 from qrisd.domain.permissions import Role
 from qrisd.services import watching
 from tests.fakes.midtrans import FakeMidtrans
@@ -185,3 +186,23 @@ async def test_few_are_asked_about_however_many_wait(live: Installation, fake: F
     finding, _ = await told(cashier(live), "50.000")
     assert len(fake.calls) - asked == 8
     assert finding == "unknown", "four were not asked about"
+
+
+async def test_a_number_is_not_called_unknown_while_payments_wait_that_were_not_asked_about(
+    live: Installation, fake: FakeMidtrans
+) -> None:
+    for number in range(12):
+        await live.create(f"INV-{number}", 50_000)
+    assert (await told(cashier(live), "998877665544"))[0] == "unknown"
+
+
+async def test_a_number_is_not_called_unknown_while_a_qr_waits_that_only_a_person_can_confirm(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    own = qris.build(merchant_name="WARUNG UJI", merchant_city="JAKARTA", nmid="ID0000000000017")
+    flags = {"providers": {"static": {"qris": own}}, "default_provider": "static"}
+    async with Installation(tmp_path / "data", clock, flags).running() as shop:
+        till = cashier(shop)
+        assert (await told(till, "998877665544"))[0] == "absent"
+        await shop.create("INV-7", 50_000)
+        assert (await told(till, "998877665544"))[0] == "unknown"

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from qrisd.domain.errors import StorageUnavailable
 from qrisd.domain.permissions import ROUTES, Role
 from qrisd.domain.throttle import ACCOUNT, SOURCE
+from qrisd.services import hashing, people
 from qrisd.services.second_factor import RECOVERY_CODES
+from qrisd.store import sessions as stored_sessions
+from qrisd.store.db import connect
 from qrisd.store.users import User
 from qrisd.web.cookies import form_token
 from tests.support.clock import FakeClock
@@ -103,10 +108,52 @@ async def test_strangers_cannot_keep_the_owner_out_of_their_own_shop(shop: Insta
     assert (await Browser(shop, HOME).sign_in("owner")).status_code == GONE
 
 
+async def test_addresses_of_ipv4_are_told_apart_where_they_are_written_as_ipv6(shop: Installation, owner: User) -> None:
+    for number in range(SOURCE.free):
+        await Browser(shop, "::ffff:198.51.100.9").sign_in(f"user{number}", "x" * 300)
+    assert (await Browser(shop, "::ffff:198.51.100.9").sign_in("owner")).status_code == 429
+    assert (await Browser(shop, "::ffff:203.0.113.5").sign_in("owner")).status_code == GONE
+
+
+async def test_who_is_vouched_for_need_not_wait_where_they_have_signed_in_before_either(
+    shop: Installation, owner: User
+) -> None:
+    for source in (HOME, STRANGER):
+        assert (await Browser(shop, source).sign_in("owner")).status_code == GONE
+    for source in (HOME, STRANGER, "203.0.113.5"):
+        for _ in range(ACCOUNT.free):
+            await Browser(shop, source).sign_in("owner", "x" * 300)
+    with closing(connect(shop.data_dir.database)) as conn:
+        people.let_try_again(conn, owner)
+    for source in (HOME, STRANGER, "203.0.113.5"):
+        assert (await Browser(shop, source).sign_in("owner")).status_code == GONE
+
+
 async def test_guesses_at_once_are_counted_like_guesses_in_a_row(shop: Installation, owner: User) -> None:
     browsers = [Browser(shop, f"198.51.100.{number}") for number in range(20)]
     answers = await asyncio.gather(*(one.sign_in("owner", "x" * 300) for one in browsers))
     assert [answer.status_code for answer in answers].count(WRONG) == ACCOUNT.free
+
+
+async def test_a_try_that_was_never_made_is_not_counted(
+    shop: Installation, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as crowded:
+        crowded.setattr(hashing, "MAX_WAITING", 0)
+        answers = [await Browser(shop, STRANGER).sign_in("owner") for _ in range(ACCOUNT.free + 1)]
+    assert {answer.headers["retry-after"] for answer in answers} == {str(hashing.BUSY_RETRY_S)}
+    assert (await Browser(shop, STRANGER).sign_in("owner")).status_code == GONE
+
+
+async def test_proving_it_again_is_not_counted_either_while_too_many_are_waiting(
+    shop: Installation, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = signed_in(shop, owner)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(hashing, "MAX_WAITING", 0)
+        for _ in range(ACCOUNT.free + 1):
+            assert (await office.post("/step-up", secret=PASSWORD)).status_code == 429
+    assert (await office.post("/step-up", secret=PASSWORD)).status_code == GONE
 
 
 @pytest.mark.parametrize("username", ["owner", "gone", "fresh", "nobody", "OWNER ", "x' OR 1=1"])
@@ -225,6 +272,18 @@ async def test_a_session_ends_when_unused_and_at_last_in_any_case(
         shop.clock.advance(idle_h * 1800)
     assert seen[0]
     assert not await is_in(busy)
+
+
+async def test_a_page_is_shown_while_the_disk_takes_nothing(
+    shop: Installation, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageUnavailable("The database cannot take writes now.")
+
+    browser = signed_in(shop, owner)
+    shop.clock.advance(120)
+    monkeypatch.setattr(stored_sessions, "touch", full)
+    assert (await browser.get("/pos")).status_code == 200
 
 
 async def test_only_the_hash_of_a_session_s_token_is_stored(shop: Installation, owner: User) -> None:

@@ -190,8 +190,9 @@ def _reconciliation_state(conn: Connection, settings: Settings) -> Iterator[Line
     waiting = findings.count_open(conn)
     if waiting:
         first = findings.oldest_open(conn)
+        count = "1 exception waits" if waiting == 1 else f"{waiting} exceptions wait"
         advice = f"the oldest is of {first}: see qrisd reconcile --date {first}; GET /reconciliations lists the days"
-        yield Line("reconciliation", "warn", f"{waiting} exceptions wait for a person; {advice}")
+        yield Line("reconciliation", "warn", f"{count} for a person; {advice}")
 
 
 async def _server_line(settings: Settings, data_dir: DataDir, http: ProviderHttp) -> Line:

@@ -110,7 +110,7 @@ def request(
 def approve(
     refund_id: RefundId,
     username: Username,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; the refund's own when left out.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; as it was asked for, when left out.")] = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -254,7 +254,8 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         )
     waiting = sum(refund["status"] == "REQUESTED" for refund in found)
     if waiting:
-        typer.echo(f"{waiting} wait for approval: `qrisd refunds approve ID --as USERNAME`.")
+        wait = "waits" if waiting == 1 else "wait"
+        typer.echo(f"{waiting} {wait} for approval: `qrisd refunds approve ID --as USERNAME`.")
     elif not found:
         typer.echo("No refunds.")
 

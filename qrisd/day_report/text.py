@@ -107,7 +107,8 @@ def _row(finding: Finding, words: Words) -> Row:
 def _verdict(report: Report) -> str:
     said = []
     if report.open:
-        said.append(f"{len(report.open):,} exceptions wait for you; --html FILE says of each what to do next.")
+        count = "1 exception waits" if len(report.open) == 1 else f"{len(report.open):,} exceptions wait"
+        said.append(f"{count} for you; --html FILE says of each what to do next.")
     if report.summary.unasked:
         said.append(f"{report.summary.unasked:,} QRs could not be asked about; run it again, it goes on with those.")
     return " ".join(said) or "Clean: everything agrees."

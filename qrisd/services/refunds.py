@@ -225,7 +225,7 @@ def approve(
         raise WrongRefundState("Nobody approved it in time; ask for it anew.", refund.status)
     if rules.content_hash(refund) != refund.content_hash or seen not in (None, refund.content_hash):
         raise WrongRefundState("It is not what was asked for: its content was changed.", refund.status)
-    return _decided(conn, refund, "approved", by.actor, why or refund.reason, now)
+    return _decided(conn, refund, "approved", by.actor, why or f"as asked: {refund.reason}", now)
 
 
 def reject(conn: Connection, refund_id: str, by: Party, now: datetime, *, why: str) -> Refund:

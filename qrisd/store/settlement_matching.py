@@ -1,8 +1,9 @@
 """Which attempt a line of a report is about.
 
 In this order: our own reference of the QR, our own of a refund, the provider's id of the QR, its id of a refund, the
-bank's reference where one attempt alone has it, the merchant's order id. The amount never decides, it is compared afterwards; only where payments
-are told apart by nothing else, a static QRIS with unique amounts, does it, and then within the time the QR was open.
+bank's reference where one attempt alone has it, the merchant's order id. The amount never decides, it is compared
+afterwards; only where payments are told apart by nothing else, a static QRIS with unique amounts, does it, and then
+within the time the QR was open.
 """
 
 from __future__ import annotations

@@ -198,5 +198,5 @@ def test_nights_that_were_missed_and_exceptions_that_wait_are_seen(shop: DataDir
         )
     said = doctor(shop.root).stdout
     assert "business days have not been reconciled" in said
-    assert "1 exceptions wait for a person" in said
+    assert "1 exception waits for a person" in said
     assert "reconcile --date 2026-01-12" in said

@@ -62,7 +62,7 @@ def requested(shop: Installation, *more: str, by: str = "sri") -> str:
 def test_a_refund_is_asked_for_listed_shown_and_approved_by_another(shop: Installation) -> None:
     refund = requested(shop, "--amount=5000")
     listed = refunds(shop, "list")
-    assert (listed.exit_code, "1 wait for approval" in listed.stdout) == (2, True)
+    assert (listed.exit_code, "1 waits for approval" in listed.stdout) == (2, True)
     assert "Rp5.000" in listed.stdout
     assert "asked by  sri" in refunds(shop, "show", refund).stdout
     approved = said(shop, "approve", refund, "--as=tono", "--reason=true")

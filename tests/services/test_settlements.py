@@ -563,9 +563,9 @@ async def test_a_refund_is_found_by_our_name_of_it_and_by_the_provider_s(
     payment = await shop.create("INV-1", 15_000)
     await shop.webhook(payment)
     shop.write(
-        "INSERT INTO refunds (id, payment_id, attempt_id, reference, amount, method, status, reason, requested_by, "
-        "content_hash, provider_refund_id, created_at, updated_at) SELECT 'r', payment_id, id, 'OURS', 5000, 'provider', "
-        "'REQUESTED', 'x', 'x', 'x', 'THEIRS', created_at, created_at FROM attempts"
+        "INSERT INTO refunds (id, payment_id, attempt_id, reference, provider_refund_id, amount, method, status, "
+        "reason, requested_by, content_hash, created_at, updated_at) SELECT 'r', payment_id, id, 'OURS', 'THEIRS', "
+        "5000, 'provider', 'REQUESTED', 'x', 'x', 'x', created_at, created_at FROM attempts"
     )
     path = shop.settings.data_dir / "report"
     path.write_bytes(plain(**{"line_id": "L1", "kind": "refund", "amount": 5_000, named: name}))

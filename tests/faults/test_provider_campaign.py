@@ -11,7 +11,7 @@ from tests.faults.outage import outage
 from tests.faults.provider_campaign import campaign
 
 
-@pytest.mark.parametrize(("kind", "charges"), [("midtrans", 200), ("snap-bank", 30)])
+@pytest.mark.parametrize(("kind", "charges"), [("midtrans", 100), ("snap-bank", 30)])
 async def test_at_a_provider_that_gets_a_third_wrong_every_order_has_one_qr_and_its_money(
     tmp_path: Path, kind: str, charges: int
 ) -> None:

@@ -74,7 +74,6 @@ def openapi() -> JsonObject:
     return {
         "openapi": "3.1.0",
         "info": {"title": "qrisd", "version": __version__, "description": ABOUT},
-        "servers": [{"url": "/", "description": "This installation"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": _paths(),
         "webhooks": {"genericWebhook": {"post": _generic_webhook()}},

@@ -112,10 +112,21 @@ def test_every_page_shows_what_was_typed_as_text(page: Page, shop: Shop, samples
 
 def test_everybody_can_use_every_page(page: Page, shop: Shop, samples: dict[str, str]) -> None:
     for pattern in openable():
-        if pattern not in ("/docs", "/"):  # drawn by Swagger UI; only the way to another page
+        if pattern not in ("/docs", "/"):  # below; only the way to another page
             answer = page.goto(shop.url + address_of(pattern, samples))
             if answer is not None and is_page(answer):
                 look(page, pattern.strip("/").replace("/", "-"))
+
+
+def test_everybody_can_read_the_description_and_try_a_call(page: Page, shop: Shop) -> None:
+    page.goto(f"{shop.url}/docs")
+    calls = page.locator(".opblock-summary-control")
+    calls.first.wait_for()
+    look(page, "docs")
+    for name in ("createPayment", "listPayments"):
+        page.locator(f"[id$={name}] .opblock-summary-control").click()
+    page.locator("[id$=createPayment]").get_by_role("button", name="Try it out").click()
+    look(page, "docs-opened")
 
 
 def openable() -> list[str]:

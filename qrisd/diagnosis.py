@@ -45,6 +45,7 @@ class Line:
 async def examine(settings: Settings, providers: Mapping[str, ProviderSettings], config: Path | None) -> list[Line]:
     """Everything that can be said about this installation and these providers, in the order to mend it."""
     data_dir = DataDir(settings.data_dir)
+    settings = _as_served(settings, data_dir)
     http = ProviderHttp()
     lines = [*_settings_lines(settings, config), *_clock_lines()]
     try:
@@ -59,6 +60,15 @@ async def examine(settings: Settings, providers: Mapping[str, ProviderSettings],
     finally:
         await http.aclose()
     return lines
+
+
+def _as_served(settings: Settings, data_dir: DataDir) -> Settings:
+    """The settings with the address that the running server listens on: its flags may have named another."""
+    url = None if _is_forbidden(data_dir.root) else data_dir.server_url()
+    if url is None:
+        return settings
+    parts = urlsplit(url)
+    return settings.model_copy(update={"host": parts.hostname, "port": parts.port})
 
 
 def _is_forbidden(root: Path) -> bool:

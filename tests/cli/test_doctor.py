@@ -63,6 +63,7 @@ def test_a_running_server_is_asked_whether_it_is_ready(server: LiveServer) -> No
     told = server.run("doctor")
     assert told.returncode == 0, told.stdout
     assert f"ready at {server.url}" in told.stdout
+    assert f"webhooks arrive at {server.url}/webhooks/qris" in told.stdout
 
 
 def expose(shop: DataDir) -> None:

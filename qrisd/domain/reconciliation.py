@@ -224,14 +224,14 @@ def _of_answer(sale: Sale, charge: Charged) -> Iterator[Difference]:
         yield _difference(Class.MISSING_THERE, Reason.UNKNOWN_THERE, sale, charge, paid, 0)
     elif seen.problem is not None:
         yield _difference(Class.STATUS, Reason.NOT_BELIEVED, sale, charge, paid, seen.amount, seen.problem)
-    elif seen.status is Status.PAID:
+    elif seen.status in MONEY:
         yield from _of_paid_answer(sale, charge, seen)
-    elif seen.status not in MONEY and charge.status is Status.PAID:
+    elif charge.status is Status.PAID:
         yield _difference(Class.STATUS, Reason.UNPAID_THERE, sale, charge, paid, 0, str(seen.status))
 
 
 def _of_paid_answer(sale: Sale, charge: Charged, seen: Look) -> Iterator[Difference]:
-    if seen.amount not in (None, charge.amount_paid):
+    if seen.status is Status.PAID and seen.amount not in (None, charge.amount_paid):
         here, there = charge.amount_paid, seen.amount
         yield _difference(Class.AMOUNT, Reason.OTHER_AMOUNT_THERE, sale, charge, here, there)
     if seen.amount_refunded is not None and seen.amount_refunded < charge.amount_refunded:

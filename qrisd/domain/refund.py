@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
+from itertools import combinations
 from typing import Final
 
 from qrisd.domain.ledger import CASH, REFUNDS, REFUNDS_RESERVED, Entry, Kind, receivable
@@ -59,6 +60,8 @@ _BLACKOUT: Final = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2}) (WIB
 _OFFSETS_H: Final = {"WIB": 7, "WITA": 8, "WIT": 9}
 # Which of the open refunds a sum that the provider gave back is taken for, first to last.
 _TAKEN_FIRST: Final = (Status.PENDING, Status.UNKNOWN, Status.APPROVED, Status.REQUESTED)
+# Among how many refunds that were sent those are looked for that make up a sum exactly.
+_SUMMED_AT_MOST: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,14 +244,28 @@ class Absorbed:
 
 def absorb(open_refunds: Iterable[Refund], amount: int, named: str | None) -> Absorbed:
     """Find the refunds of one attempt that `amount` rupiah given back are: `named`, of which the provider speaks, then
-    those accepted, those sent, and, only where the sum is exactly theirs, those not sent: somebody was faster there."""
+    those accepted, those sent, and, only where the sum is exactly theirs, those not sent: somebody was faster there.
+    Refunds that were sent and make up the sum exactly come before others: those may still be on their way."""
     order = sorted(open_refunds, key=lambda one: (one.id != named, _TAKEN_FIRST.index(one.status), one.created_at))
+    exactly = () if named is not None else _exactly([one for one in order if one.status in SENT], amount)
+    if exactly:
+        return Absorbed(exactly, 0)
     taken: list[Refund] = []
     for refund in order:
         if refund.id == named or refund.amount == amount or (refund.amount < amount and refund.status in SENT):
             taken.append(refund)
             amount = max(amount - refund.amount, 0)
     return Absorbed(tuple(taken), amount)
+
+
+def _exactly(sent: Sequence[Refund], amount: int) -> tuple[Refund, ...]:
+    """The fewest refunds that are together exactly `amount`; none where there are none such."""
+    considered = sent[:_SUMMED_AT_MOST]
+    for count in range(1, len(considered) + 1):
+        for some in combinations(considered, count):
+            if sum(one.amount for one in some) == amount:
+                return some
+    return ()
 
 
 def crowded_out(open_refunds: Iterable[Refund], left: int) -> list[Refund]:

@@ -68,10 +68,16 @@ class Nightly:
     async def _compare_again(self, last: date, just_done: list[date]) -> None:
         since = min(last - OPEN_REACH, last - self._settling)
         done = await self._db.read(partial(reconciliations.days_done, since=since))
-        unexplained = await self._db.read(partial(findings.days_with_open, since=since))
+        unexplained = await self._db.read(partial(_unexplained, since=since))
         days = {day for day in done if day >= last - self._settling} | {day for day in unexplained if day in done}
         for day in sorted(days - set(just_done)):
             await self._reconciling.compare_again(day)
+
+
+def _unexplained(conn: Connection, since: date) -> list[date]:
+    """The days with open exceptions, and those whose money was on its way at providers that report by now."""
+    waiting = reconciliations.days_waiting(conn, since, day_sales.providers_reporting(conn))
+    return [*findings.days_with_open(conn, since), *waiting]
 
 
 def last_due(now: datetime, zones: Zones, at: time_of_day) -> date:

@@ -18,6 +18,8 @@ Cell = object
 # As many digits as the amount of any report has; what is longer is no amount.
 _LONGEST: Final = 15
 _DRESS: Final = re.compile(r"^(?:IDR|Rp\.?)\s*|\s*IDR$", re.IGNORECASE)
+# "15.000,-" is 15.000 rupiah and no cents; its dash is no sign.
+_NO_CENTS: Final = re.compile(r"([.,])-{1,2}(?=\s*\)?$)")
 _PLAIN: Final = re.compile(r"[0-9]{1,15}")
 _SINGLE: Final = re.compile(r"([0-9]+)([.,])([0-9]*)")
 _MARKED: Final = {
@@ -49,7 +51,7 @@ class AmountReader:
         text = _DRESS.sub("", cell.strip())
         if _PLAIN.fullmatch(text):
             return self._in_rupiah(int(text))
-        text, sign = _unsigned(text)
+        text, sign = _unsigned(_NO_CENTS.sub(_in_digits, text))
         text = _DRESS.sub("", text)
         if len(text) > _LONGEST + 6:
             raise ValueError("is too large for an amount")
@@ -91,6 +93,11 @@ def _is_doubtful(text: str) -> bool:
     """A single mark with more than two digits behind it: cents have two, and thousands three."""
     parts = _SINGLE.fullmatch(text)
     return parts is not None and len(parts[3]) > 2
+
+
+def _in_digits(no_cents: re.Match[str]) -> str:
+    """A comma parts the cents it has none of; a dot may be but the end of the number."""
+    return ",00" if no_cents[1] == "," else ""
 
 
 def _unsigned(text: str) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from typing import Final
 from qrisd.domain.errors import FieldError, Invalid
 from qrisd.domain.settlement import Kind
 from qrisd.reports.amounts import Mark, Unit
-from qrisd.reports.table import Cells, Table
+from qrisd.reports.table import Cells, Table, refusal
 
 HEADER_WITHIN_ROWS: Final = 20
 _NEAREST: Final = 3
@@ -113,6 +113,7 @@ def find_layout(tables: Sequence[Table], layouts: Sequence[Layout]) -> Found:
         raise _unknown(widest, layouts)
     best = max(fits, key=lambda one: len(one.places))
     _refuse_twice(best)
+    _refuse_sheets([one for one in fits if one.layout is best.layout and _has_lines(one)])
     return best
 
 
@@ -162,6 +163,18 @@ def _refuse_twice(found: Found) -> None:
         for place in places:
             if plains.count(plains[place]) > 1:
                 raise Invalid(FieldError(f"row {found.header_row}", f"has two columns {found.headers[place]!r}."))
+
+
+def _has_lines(found: Found) -> bool:
+    rows = ((number, cells) for number, cells in found.table.rows() if number > found.header_row)
+    return bool(found.table.sheet) and any(cell not in (None, "") for _, cells in rows for cell in cells)
+
+
+def _refuse_sheets(found: Sequence[Found]) -> None:
+    """Of several sheets with lines none is passed over in silence."""
+    names = list(dict.fromkeys(one.table.sheet for one in found))
+    if len(names) > 1:
+        raise refusal(f"has lines on the sheets {' and '.join(map(repr, names))}: save each as a file of its own")
 
 
 def _unknown(headers: Sequence[str], layouts: Sequence[Layout]) -> Invalid:

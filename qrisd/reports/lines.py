@@ -101,7 +101,7 @@ class LineReader:
         if channel is not None and self._channels and not any(word in plain(channel) for word in self._channels):
             return Skipped(self._said(row, "channel"))
         currency = row.text("currency")
-        return None if currency in (None, CURRENCY) else Skipped(self._said(row, "currency"))
+        return None if currency is None or currency.upper() == CURRENCY else Skipped(self._said(row, "currency"))
 
     def kind(self, row: Row) -> Kind | Skipped:
         """What the row is about. Without a word for it, money that goes is a refund. Raises WrongCell."""
@@ -122,6 +122,8 @@ class LineReader:
     def _standing(self, row: Row, kind: Kind) -> Standing:
         """Status first; what is to be paid out may have been already."""
         standing = self._word(row, "status")
+        if standing is None and self.columns.has("status") and not self._is_settled_by_date:
+            raise row.wrong("status", "is empty; it says whether the line is settled")
         if standing is None:
             standing = Standing.SKIPPED if self._is_settled_by_date else Standing.SETTLED
         elif standing is not Standing.WAITING:

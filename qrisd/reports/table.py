@@ -33,16 +33,16 @@ def refusal(message: str) -> Invalid:
 
 class Table:
     """One way to read a file: as CSV with this delimiter, or as this sheet of a spreadsheet. `rows()` begins anew each
-    time and raises Invalid where the file cannot be read."""
+    time and raises Invalid where the file cannot be read. `sheet` is "" for CSV."""
 
     def __init__(self, path: Path, *, encoding: str = "", delimiter: str = "", sheet: str = "") -> None:
         self._path = path
         self._encoding = encoding
         self._delimiter = delimiter
-        self._sheet = sheet
+        self.sheet = sheet
 
     def rows(self) -> Rows:
-        rows = _sheet_rows(self._path, self._sheet) if self._sheet else self._csv_rows()
+        rows = _sheet_rows(self._path, self.sheet) if self.sheet else self._csv_rows()
         for number, cells in rows:
             if number > _ROWS_MAX:
                 raise refusal(f"has more than {_ROWS_MAX:,} rows; ask the provider for a shorter time")

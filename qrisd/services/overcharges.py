@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from qrisd.domain import business_day
 from qrisd.domain.mdr import Criteria, Mdr
 from qrisd.domain.settlement import Kind, Line
-from qrisd.store import attempts, settlements
+from qrisd.store import attempts, payments, settlements
 from qrisd.store.db import Connection
 from qrisd.store.settlements import Filter
 
@@ -31,10 +31,12 @@ class Overcharge:
 
 def expected_fee(conn: Connection, line: Line, mdr: Mdr, zone: ZoneInfo) -> tuple[Criteria | None, int | None]:
     """The criteria of whom a line pays, and what may be kept of it; None where that is not known. The rate is that of
-    the day of the payment in the merchant's `zone`."""
+    the day the payment was paid, in the merchant's `zone`, or else of the line."""
     attempt = None if line.attempt_id is None else attempts.get(conn, line.attempt_id)
     criteria = mdr.criteria_of(None if attempt is None else attempt.qris_payload)
-    on = business_day.of(line.transacted_at, zone) if line.transacted_at else line.settlement_date
+    payment = None if line.payment_id is None else payments.get(conn, line.payment_id)
+    paid_at = (payment and payment.paid_at) or line.transacted_at
+    on = business_day.of(paid_at, zone) if paid_at else line.settlement_date
     return criteria, mdr.expected_fee(line.amount, criteria, on, line.provider)
 
 

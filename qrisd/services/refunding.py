@@ -16,7 +16,7 @@ from qrisd.domain import refund as rules
 from qrisd.domain.errors import ProviderError, ProviderUncertain, QrisdError
 from qrisd.domain.payment import Attempt, Observation, Source
 from qrisd.domain.payment import Status as PaymentStatus
-from qrisd.domain.refund import BY_HAND, SENT, Refund, Status
+from qrisd.domain.refund import BY_HAND, SENT, Decision, Refund, Status
 from qrisd.providers.base import Provider, RefundObservation, RefundOrder, RefundStatus
 from qrisd.providers.base import Refunds as GivesBack
 from qrisd.services.calling import ProviderCalls
@@ -150,7 +150,7 @@ class Refunding:
         if not self._calls.let_through(attempt.provider, 1):
             await self._postpone(refund, f"{attempt.provider} does not answer", rules.retry_at(refund.tries, now))
             return
-        sending = await self._db.write(partial(self._begin, refund_id=refund.id))
+        sending = await self._db.write(partial(self._begin, refund_id=refund.id, was=refund.status))
         if sending is not None:
             await self._ask(sending, "refund", provider.refund(sending.attempt, sending.order))
 
@@ -164,12 +164,14 @@ class Refunding:
 
         await self._db.write(unit)
 
-    def _begin(self, conn: Connection, refund_id: str) -> Sending | None:
-        """Store that the refund is sent, if it still may be."""
+    def _begin(self, conn: Connection, refund_id: str, was: Status) -> Sending | None:
+        """Store that the refund is sent, if it still stands as it did when that was wanted, and may be."""
         refund, now = _present(conn, refund_id), self._clock()
         attempt = attempts.get(conn, refund.attempt_id or "")
         assert attempt is not None, "attempts are never deleted"
-        if refund.status not in (Status.APPROVED, Status.UNKNOWN) or self._is_void(conn, refund, now):
+        if refund.status is not was or was not in (Status.APPROVED, Status.UNKNOWN):
+            return None
+        if _resolution(conn, refund) is not None or self._is_void(conn, refund, now):
             return None
         is_first = refund.status is Status.APPROVED
         if is_first and refunds.has_unknown(conn, attempt.id):
@@ -228,7 +230,7 @@ class Refunding:
 
         def unit(conn: Connection) -> None:
             present = _present(conn, sending.refund.id)
-            if present.status not in SENT:
+            if present.status not in SENT or _resolution(conn, present) is not None:
                 return
             status = Status.APPROVED if is_unsent else present.status
             tries = present.tries + (not was_sent)
@@ -316,10 +318,10 @@ class Refunding:
     def _resolved(self, conn: Connection, refund_id: str) -> Recorded | bool:
         """Do what two people have said; False when they have not."""
         refund, now = _present(conn, refund_id), self._clock()
-        last = next(reversed(refunds.decisions(conn, refund_id)), None)
+        last = _resolution(conn, refund)
         if refund.status not in SENT:
             return True
-        if last is None or last.decision != "resolved":
+        if last is None:
             return False
         if last.outcome is Status.DONE:
             return self._done(conn, refund, now)
@@ -345,6 +347,12 @@ def _present(conn: Connection, refund_id: str) -> Refund:
     refund = refunds.get(conn, refund_id)
     assert refund is not None, "refunds are never deleted"
     return refund
+
+
+def _resolution(conn: Connection, refund: Refund) -> Decision | None:
+    """How the refund ended in the word of two people; None while they have not said it."""
+    last = next(reversed(refunds.decisions(conn, refund.id)), None)
+    return last if last is not None and last.decision == "resolved" else None
 
 
 def _log(conn: Connection, refund: Refund, event: str, now: datetime) -> None:

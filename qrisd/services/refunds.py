@@ -28,7 +28,7 @@ from qrisd.domain.money import rupiah
 from qrisd.domain.payment import OPEN as OPEN_PAYMENT
 from qrisd.domain.payment import Payment
 from qrisd.domain.permissions import Outlets, may, reaches
-from qrisd.domain.refund import BY_HAND, SENT, UNSENT, Ability, Decision, Method, Refund, Status, Way
+from qrisd.domain.refund import BY_HAND, OPEN, SENT, UNSENT, Ability, Decision, Method, Refund, Status, Way
 from qrisd.providers.base import Provider
 from qrisd.providers.base import Refunds as GivesBack
 from qrisd.schemas import AskRefund
@@ -375,10 +375,21 @@ def why_void(conn: Connection, refund: Refund, payment: Payment, terms: Terms) -
     if approval.content_hash != rules.content_hash(refund):
         return "its content was changed after it was approved"
     if approval.by == POLICY:
-        return None if refund.amount <= terms.approval_above else "it needs approval now"
+        return None if _given_with(conn, refund) <= terms.approval_above else "it needs approval now"
     if not is_entitled(users.get(conn, approval.by), payment, APPROVE):
         return "who approved it may not any longer"
     return None
+
+
+def _given_with(conn: Connection, refund: Refund) -> int:
+    """Rupiah of this refund and of those of its payment before it that are given back or promised: what the policy
+    was asked about."""
+    total = 0
+    for one in refunds.of_payment(conn, refund.payment_id):
+        total += one.amount if one.status in OPEN or one.status is Status.DONE else 0
+        if one.id == refund.id:
+            break
+    return total
 
 
 def expire(conn: Connection, now: datetime, limit: int) -> int:

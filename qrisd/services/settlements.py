@@ -77,7 +77,7 @@ def import_report(conn: Connection, source: Source, by: Actor, now: datetime, *,
         settlement_staging.begin(conn)
         try:
             _stage(conn, task)
-            others = settlement_files.count(conn)
+            others = settlement_files.progress(conn)
             _compare(conn, task)
             done = _imported(conn, task, is_dry_run=dry_run)
             return done if dry_run else _store(conn, task, done, others)
@@ -146,13 +146,13 @@ def _compare(conn: Connection, task: _Task) -> None:
 
 def _store(conn: Connection, task: _Task, done: Imported, others: int) -> Imported:
     """In parts of at most PART_LINES, so that whoever else writes never waits for long; the file is known by its hash
-    once the last is stored. What others imported since `others` files were there is looked at again."""
+    once the last is stored. What others imported, or a part of it, since `others` was all of it is looked at again."""
     for first in range(1, max(task.reading.lines, 1) + 1, PART_LINES):
         last = first + PART_LINES - 1
         time.sleep(PAUSE_S if first > 1 else 0)
         with _cut_off(task, first), _at_once(conn, "IMMEDIATE"):
             _refuse_known(conn, task.sha256)
-            if settlement_files.count(conn) != others:
+            if settlement_files.progress(conn) != others:
                 _compare(conn, task)
                 done = _imported(conn, task, is_dry_run=False) if first == 1 else done
             if first == 1:
@@ -160,7 +160,7 @@ def _store(conn: Connection, task: _Task, done: Imported, others: int) -> Import
             _store_part(conn, task, done.file, first, last)
             if last >= task.reading.lines:
                 _finish(conn, task, done.file)
-            others = settlement_files.count(conn)
+            others = settlement_files.progress(conn)
     return replace(done, file=settlement_files.by_sha256(conn, task.sha256) or done.file)
 
 

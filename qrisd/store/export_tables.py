@@ -34,7 +34,8 @@ class Column:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One table. `moment` is when a row happened, as UTC, or its business day itself when `is_dated`; `provider` is the
-    condition that `:provider` must meet, and `outlet` is whose business day counts (NULL: the merchant's).
+    condition that `:provider` must meet, `outlet` is whose row it is, and `place` whose business day counts (NULL: the
+    merchant's) where that is another.
 
     A file has the business day before these columns and the time zone of its times after them."""
 
@@ -43,6 +44,7 @@ class Table:
     moment: str
     columns: tuple[Column, ...]
     outlet: str = "p.outlet"
+    place: str | None = None
     provider: str
     order: str
     is_dated: bool = False
@@ -141,6 +143,7 @@ _LEDGER: Final = Table(
     name="ledger",
     source="ledger_entries l LEFT JOIN payments p ON p.id = l.payment_id",
     moment="l.happened_at",
+    place="iif(l.settlement_id IS NULL, p.outlet, NULL)",  # what is settled moves on the merchant's day
     columns=(
         *_columns("l", "happened_at", "created_at", kind=Kind.TIME),
         *_columns("l", "id", kind=Kind.NUMBER),
@@ -173,7 +176,7 @@ class Choice:
 
 
 def rows(conn: Connection, table: Table, choice: Choice) -> Iterator[Row]:
-    """The chosen rows as they are at one moment, in the table's order: the moment, the outlet, then the columns.
+    """The chosen rows as they are at one moment, in the table's order: the moment, whose day it is, then the columns.
 
     One read transaction is open until the last row is taken."""
     outlets = {f"outlet{number}": outlet for number, outlet in enumerate(sorted(choice.outlets or ()))}
@@ -184,7 +187,7 @@ def rows(conn: Connection, table: Table, choice: Choice) -> Iterator[Row]:
         conditions.append(table.provider)
     if choice.outlets is not None:
         conditions.append(f"{table.outlet} IN ({', '.join(f':{name}' for name in outlets)})")
-    columns = ", ".join([table.moment, table.outlet, *(column.sql for column in table.columns)])
+    columns = ", ".join([table.moment, table.place or table.outlet, *(column.sql for column in table.columns)])
     sql = f"SELECT {columns} FROM {table.source} WHERE {' AND '.join(conditions)} ORDER BY {table.order}"
     given = {"start": choice.start, "end": choice.end, "outlet": choice.outlet, "provider": choice.provider}
     for row in conn.execute(sql, given | outlets):

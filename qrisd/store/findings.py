@@ -34,14 +34,15 @@ def of_day(conn: Connection, day: date, provider: str | None = None) -> list[Fin
 
 def found(conn: Connection, day: date, difference: Difference, now: datetime) -> None:
     """Store that it holds. What a person resolved stays resolved as long as it is the very same, and what is known
-    already is not written again; a payment that was advanced stays told of as that."""
+    already is not written again; a payment that was advanced stays told of as that. What two days tell of is kept with
+    the one that told it first, for as long as it holds there."""
     before = get(conn, difference.id)
     if before is None:
         _add(conn, Finding(day, difference, FindingStatus.OPEN), now)
-    elif before.status is not FindingStatus.HEALED:
-        is_same = before.difference == difference and before.status is not FindingStatus.GONE
-        if not is_same:
-            save(conn, replace(before, difference=difference, status=FindingStatus.OPEN), now)
+    elif before.status is FindingStatus.GONE or (
+        before.status is not FindingStatus.HEALED and before.day == day and before.difference != difference
+    ):
+        save(conn, replace(before, day=day, difference=difference, status=FindingStatus.OPEN), now)
 
 
 def healed(conn: Connection, day: date, difference: Difference, now: datetime) -> None:
@@ -65,9 +66,10 @@ def save(conn: Connection, finding: Finding, now: datetime) -> None:
     """Store what can change about a finding."""
     told = finding.difference
     conn.execute(
-        "UPDATE reconciliation_exceptions SET reason = ?, order_id = ?, provider_trx_id = ?, amount_here = ?, "
+        "UPDATE reconciliation_exceptions SET day = ?, reason = ?, order_id = ?, provider_trx_id = ?, amount_here = ?, "
         "amount_there = ?, detail = ?, status = ?, note = ?, owner = ?, updated_at = ? WHERE id = ?",
         (
+            finding.day.isoformat(),
             told.reason,
             told.order_id,
             told.provider_trx_id,

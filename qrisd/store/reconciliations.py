@@ -86,6 +86,18 @@ def days_done(conn: Connection, since: date) -> dict[date, datetime]:
     return {date.fromisoformat(row[0]): from_text(row[1]) for row in rows}
 
 
+def days_waiting(conn: Connection, since: date, providers: Collection[str]) -> list[date]:
+    """The days from `since` on of whose money, at one of these providers, some was on its way when they were compared
+    last."""
+    rows = conn.execute(
+        "SELECT r.day FROM reconciliations r WHERE r.id IN (SELECT max(id) FROM reconciliations WHERE provider IS NULL "
+        "AND status = 'DONE' AND day >= ? GROUP BY day) AND EXISTS (SELECT 1 FROM json_each(r.summary, '$.totals') t "
+        f"WHERE t.value ->> 'waiting' > 0 AND t.value ->> 'provider' IN ({marks(providers)})) ORDER BY r.day",
+        (since.isoformat(), *providers),
+    )
+    return [date.fromisoformat(row[0]) for row in rows]
+
+
 def first_nightly(conn: Connection) -> date | None:
     """The first day that was ever reconciled at night."""
     row = conn.execute("SELECT min(day) FROM reconciliations WHERE origin = 'nightly'").fetchone()

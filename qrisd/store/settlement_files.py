@@ -42,9 +42,10 @@ def by_sha256(conn: Connection, sha256: str) -> File | None:
     return None if row is None else _file(row)
 
 
-def count(conn: Connection) -> int:
-    """How many files were imported so far."""
-    found: int = conn.execute("SELECT count(*) FROM settlement_files").fetchone()[0]
+def progress(conn: Connection) -> int:
+    """How much was imported so far: a number that grows with every file, and with every part of one that brings
+    something."""
+    found: int = conn.execute("SELECT count(*) + coalesce(sum(lines), 0) FROM settlement_files").fetchone()[0]
     return found
 
 

@@ -158,8 +158,10 @@ RULES: Final = (
     Rule(
         "refund_decided",
         "A refund was decided once, and stands where the decision put it.",
-        """SELECT r.id FROM refunds r LEFT JOIN refund_decisions d ON d.refund_id = r.id GROUP BY r.id
+        f"""SELECT r.id FROM refunds r LEFT JOIN refund_decisions d ON d.refund_id = r.id GROUP BY r.id
            HAVING coalesce(sum(d.decision = 'approved'), 0) > coalesce(sum(d.decision = 'voided'), 0) + 1
+           OR (r.status IN {_REFUND_OPEN} AND (r.status != 'REQUESTED') !=
+             coalesce(sum(d.decision = 'approved') - sum(d.decision = 'voided'), 0))
            OR coalesce(sum(d.decision = 'rejected'), 0) != (r.status = 'REJECTED')
            OR coalesce(sum(d.decision = 'expired'), 0) != (r.status = 'EXPIRED')
            OR coalesce(sum(d.decision = 'cancelled'), 0) != (r.status = 'CANCELLED')""",

@@ -129,6 +129,19 @@ async def test_what_was_kept_too_much_is_listed(shop: Installation) -> None:
     assert other_day.json()["data"] == []
 
 
+async def test_a_fee_is_judged_by_the_rate_of_the_day_it_was_paid(tmp_path: Path, clock: FakeClock) -> None:
+    """A report that names no time of the payment pays it out when another rate holds."""
+    rates = [
+        {"since": since, "criteria": ["UMI"], "basis_points": points}
+        for since, points in (("2026-01-01", 70), ("2026-01-16", 0))
+    ]
+    async with Installation(tmp_path / "data", clock, {"mdr": {"rates": rates}}).running() as shop:
+        await shop.webhook(await shop.create("PAID"))
+        text = "order_id,amount,fee,settlement_date\nPAID,15000,105,2026-01-17\n"
+        await shop.client.post(IMPORT, params={"provider": "simulator"}, content=text)
+        assert (await shop.client.get("/settlements/overcharges")).json()["data"] == []
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -150,6 +150,11 @@ def test_what_agrees_is_no_difference(agreed: Charged) -> None:
             Reason.GIVEN_BACK,
         ),
         (charge(look=look(amount_refunded=0), amount_refunded=500), Class.STATUS, Reason.REFUND_UNKNOWN_THERE),
+        (
+            charge(look=look(Status.PARTIALLY_REFUNDED, amount_refunded=500), amount_refunded=800),
+            Class.STATUS,
+            Reason.REFUND_UNKNOWN_THERE,
+        ),
     ],
 )
 def test_each_difference_has_its_class(wrong: Charged, kind: Class, reason: Reason) -> None:

@@ -102,6 +102,22 @@ async def test_refunds_are_exported_with_who_asked_and_what_came_of_them(shop: I
     assert made.sums == {"amount": 5_000, "amount_done": 4_000}
 
 
+async def test_what_is_settled_is_in_the_ledgers_file_of_the_day_it_is_paid_out(shop: Installation) -> None:
+    """Also where an outlet keeps a zone in which the merchant's day begins on the day before."""
+    payment = await shop.create(outlet="barat")
+    midnight = "2026-01-15T15:00:00.000Z"  # in Jayapura; 22:00 in Jakarta
+    shop.write(
+        "INSERT INTO ledger_entries (kind, debit_account, credit_account, amount, payment_id, settlement_id, "
+        "happened_at, created_at) VALUES ('settled', 'bank', 'receivable:simulator', 1, ?, 1, ?, ?)",
+        *(payment["id"], midnight, midnight),
+    )
+    zones, paid_out_on = Zones(ZoneInfo("Asia/Jayapura"), {"barat": ZoneInfo("Asia/Jakarta")}), date(2026, 1, 16)
+    assert exported(shop, wanted("ledger"), zones)[0] == []
+    (row,) = exported(shop, wanted("ledger", first=paid_out_on, last=paid_out_on, outlet="barat"), zones)[0]
+    assert (row["business_day"], row["outlet"]) == ("2026-01-16", "barat")
+    assert (row["happened_at"], row["timezone"]) == ("2026-01-16 00:00:00", "Asia/Jayapura")
+
+
 async def test_settlement_lines_are_exported_by_the_day_they_are_paid_out(shop: Installation) -> None:
     payment = await shop.create()
     shop.write(

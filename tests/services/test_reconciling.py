@@ -15,7 +15,7 @@ from qrisd.app import reconciling_alone
 from qrisd.config import Settings, load
 from qrisd.day_report.resource import resource
 from qrisd.domain.errors import Invalid, NotFound, WrongState
-from qrisd.domain.reconciliation import FindingStatus
+from qrisd.domain.reconciliation import Class, FindingStatus
 from qrisd.jobs.reconcile import Nightly
 from qrisd.reports.presets import preset
 from qrisd.reports.sources import Source
@@ -23,7 +23,7 @@ from qrisd.services import findings as people
 from qrisd.services.findings import Act
 from qrisd.services.reconciling import Reconciling
 from qrisd.services.settlements import import_report
-from qrisd.store import findings, reconciliations
+from qrisd.store import findings, reconciliations, settlement_matching
 from qrisd.store.audit_log import Actor
 from qrisd.store.db import connect
 from tests.fakes.midtrans import FakeMidtrans
@@ -300,6 +300,58 @@ async def test_a_report_that_comes_later_closes_what_was_open(tmp_path: Path, fa
     assert report.is_clean
     assert report.findings == ()
     assert len(fake.calls) == calls
+
+
+async def test_a_first_report_is_held_against_all_the_days_it_is_about(tmp_path: Path, fake: FakeMidtrans) -> None:
+    """A report of the whole month comes when its first days are long over, and nothing was missed of them before."""
+    seeding = Seeding(tmp_path, fake, DAY, 6)
+    seeding.run(4, 0)
+    settings, clock = settings_of(tmp_path, fake), after(20)
+    unknown = "provider = 'kept', payment_id = NULL, attempt_id = NULL, transacted_at = NULL"
+    write(tmp_path, f"UPDATE settlements SET {unknown}, fee = fee + 500, net_amount = net_amount - 500")
+    write(tmp_path, "UPDATE settlement_files SET provider = 'kept'")
+    async with reconciling_alone(settings, clock) as reconciling:
+        assert (await reconciling.run(DAY)).is_clean
+        write(tmp_path, "UPDATE settlements SET provider = 'midtrans'")
+        write(tmp_path, "UPDATE settlement_files SET provider = 'midtrans'")
+        with closing(connect(tmp_path / "data" / "qrisd.db")) as conn:
+            settlement_matching.match(conn, "settlements", "midtrans")
+        job = Nightly(
+            db=reconciling._db,
+            reconciling=reconciling,
+            zones=settings.zones,
+            at="02:00",
+            settles_after_days=3,
+            clock=clock,
+        )
+        await job.run()
+        report = await reconciling.report(DAY)
+    assert report is not None
+    assert {one.difference.kind for one in report.open} == {Class.FEE}
+
+
+async def test_an_orphan_that_two_days_tell_of_is_found_once_and_stays_resolved(shop: Installation) -> None:
+    """The notification came on one day, and the report of the same charge names the next."""
+    await shop.send_webhook({"event_id": "e", "provider_trx_id": "T-9", "order_id": "X", "status": "PAID", "amount": 1})
+    report = shop.settings.data_dir / "bank.csv"
+    report.write_text("provider_trx_id,amount,settlement_date\nT-9,1,2026-01-16\n")
+    shop.clock.advance(2 * 86_400)
+    take_in(shop, report, "simulator")
+    days = (DAY, DAY + timedelta(days=1))
+    before = [await done(shop.settings, shop.clock, day) for day in days]
+    (orphan,) = shop.rows("SELECT id, day, status FROM reconciliation_exceptions")
+    assert orphan["day"] == "2026-01-15"
+    with closing(connect(shop.data_dir.database)) as conn:
+        people.act(conn, orphan["id"], Act(action="resolve", reason="not ours"), BY, shop.clock())
+    for _ in range(2):
+        for day in days:
+            await done(shop.settings, shop.clock, day)
+    assert shop.rows("SELECT status FROM reconciliation_exceptions") == [{"status": "RESOLVED"}]
+    assert [len(one["exceptions"]) for one in before] == [1, 0]
+    shop.write("DELETE FROM webhook_events")
+    for day in (*days, *days):
+        await done(shop.settings, shop.clock, day)
+    assert shop.rows("SELECT day, status FROM reconciliation_exceptions") == [{"day": "2026-01-16", "status": "OPEN"}]
 
 
 # People

@@ -6,10 +6,12 @@ import csv
 import io
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -322,6 +324,16 @@ async def test_a_spreadsheet_is_read_with_its_numbers_and_dates(shop: Installati
     assert line == {"settlement_date": "2026-01-17", "batch": "20260117", "row_number": 5}
 
 
+async def test_a_spreadsheet_whose_lines_are_on_two_sheets_is_refused(shop: Installation, tmp_path: Path) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    with xlsxwriter.Workbook(tmp_path / "r.xlsx") as book:
+        for number, name in enumerate(("January", "February", "Notes")):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, ["Hello"] if name == "Notes" else ["Order ID", "Amount", "Settlement time"])
+            sheet.write_row(1, 0, [f"R{number}", 15_000, "2026-01-16 10:00:00"])
+    assert "'January' and 'February'" in wrong(shop, (tmp_path / "r.xlsx").read_bytes(), "midtrans")[0]
+
+
 async def test_an_id_that_a_spreadsheet_made_a_number_of_is_refused(shop: Installation, tmp_path: Path) -> None:
     write_xlsx(tmp_path / "r.xlsx", XENDIT_V2, [xendit("R1") | {"Transaction ID": 12345678901234567890}])
     assert "has lost digits" in wrong(shop, (tmp_path / "r.xlsx").read_bytes())[0]
@@ -504,6 +516,15 @@ async def test_a_layout_of_the_settings_is_followed(shop: Installation) -> None:
     assert tuple(line.values()) == (15_000, 105, "2026-01-17")
 
 
+async def test_a_status_that_is_missing_is_not_taken_for_settled(shop: Installation) -> None:
+    text = "Ref;NOMINAL;mdr;tgl settle;KETERANGAN\nR1;15.000;0;17/01/2026;\n"
+    assert wrong(shop, text.encode(), "bri") == ["row 2, KETERANGAN: is empty; it says whether the line is settled"]
+
+
+async def test_rupiah_may_be_written_small(shop: Installation) -> None:
+    assert do_import(shop, v2(xendit("R1", Currency="idr"))).new == 1
+
+
 async def test_a_unit_that_nobody_documented_must_be_said(shop: Installation) -> None:
     text = (
         "settlementBatchId,transactionId,transactionRequestId,transactionType,paymentTime,settlementTime,"
@@ -675,6 +696,52 @@ async def test_a_long_report_is_stored_in_parts_and_comes_to_the_same(
     done = do_import(shop, v2(*(xendit(f"R{number}", number=number) for number in range(lines))))
     assert (done.new, done.changed, done.file.lines) == (lines - 2, 2, lines)
     assert done.file.net_amount == balances(shop)["bank"] == lines * 14_895
+
+
+@pytest.mark.parametrize("says", ["PENDING", "SETTLED"])
+async def test_two_long_reports_at_once_see_each_others_parts(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
+    """Both have stored their first part when one stores the rest, and then the other, which has the same lines."""
+    monkeypatch.setattr(service, "PART_LINES", 2)
+    expected = {"Settlement Status": "PENDING", "Actual Settlement Time": ""}
+    rows = [xendit(f"R{number}", number=number) for number in range(4)]
+    do_import(shop, v2(*(row | expected for row in rows)))
+    says_later = {"Settlement Status": says, "Estimated Settlement Time": "2026-01-19T17:00:00.000Z"}
+    reports = {"first": v2(*rows), "second": v2(*(row | says_later for row in rows))}
+    begun, go_on = ({name: threading.Event() for name in reports} for _ in range(2))
+
+    def pause(seconds: float) -> None:
+        if seconds:
+            begun[threading.current_thread().name].set()
+            assert go_on[threading.current_thread().name].wait(20)
+
+    def run(name: str) -> None:
+        path = tmp / name
+        path.write_bytes(reports[name])
+        with closing(connect(shop.data_dir.database)) as conn:
+            source = shop.settings.reports.source(path, name, "xendit")
+            import_report(conn, source, Actor("command line"), shop.clock(), dry_run=False)
+
+    tmp = shop.settings.data_dir
+    monkeypatch.setattr(service, "time", SimpleNamespace(sleep=pause))
+    with ThreadPoolExecutor() as pool:
+        threads = {}
+        for name in reports:
+            threads[name] = pool.submit(named, run, name)
+            assert begun[name].wait(20)
+        for name in reports:
+            go_on[name].set()
+            threads[name].result(20)
+    with closing(connect(shop.data_dir.database)) as conn:
+        assert violations(conn) == []
+    assert [line["is_settled"] for line in shop.rows("SELECT is_settled FROM settlements")] == [1, 1, 1, 1]
+    assert balances(shop)["bank"] == 4 * 14_895
+
+
+def named(run: Callable[[str], None], name: str) -> None:
+    threading.current_thread().name = name
+    run(name)
 
 
 async def test_a_long_report_that_is_cut_off_goes_on_when_it_is_imported_again(

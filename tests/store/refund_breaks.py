@@ -49,6 +49,15 @@ BREAKS: list[tuple[str, tuple[str, ...]]] = [
         ),
     ),
     ("refund_decided", (_GONE, "UPDATE refunds SET status = 'CANCELLED' WHERE status = 'REJECTED'")),
+    (
+        "refund_decided",
+        (
+            "UPDATE refunds SET status = 'APPROVED' WHERE status = 'REQUESTED'",
+            "INSERT INTO refund_decisions (refund_id, decision, decided_by, content_hash, decided_at) "
+            "SELECT r.id, word.value, 'clock', '', '' FROM refunds r, json_each('[\"approved\", \"voided\"]') word "
+            "WHERE r.status = 'APPROVED'",
+        ),
+    ),
     ("refund_audit", (_CHANGED, "UPDATE refund_decisions SET why = 'another'")),
     ("refund_audit", (_CHANGED, "UPDATE refund_decisions SET decided_by = 'another'")),
     ("refund_audit", ("UPDATE refunds SET requested_by = 'another'",)),

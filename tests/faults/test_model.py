@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from qrisd.domain.payment import (
 )
 from tests.support import payments as sample
 
+EXAMPLES: Final = int(os.environ.get("MODEL_EXAMPLES", "500"))
 ASKED = 15_000
 QR = "00020101021226-made-up"
 
@@ -98,7 +101,7 @@ of_one_charge = st.builds(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(steps)
 def test_money_is_never_lost_and_every_move_is_legal(story: list[Step]) -> None:
     world = World()
@@ -116,7 +119,7 @@ def test_money_is_never_lost_and_every_move_is_legal(story: list[Step]) -> None:
             assert change.events or change.log  # nothing happens in silence
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(steps)
 def test_a_payment_is_paid_exactly_when_it_was_told_so_once(story: list[Step]) -> None:
     world = World()
@@ -134,7 +137,7 @@ def test_a_payment_is_paid_exactly_when_it_was_told_so_once(story: list[Step]) -
         assert "payment.exception" in told
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(steps, observations, st.integers(0, 3))
 def test_the_same_observation_twice_changes_nothing_more(story: list[Step], seen: Observation, number: int) -> None:
     world = World()
@@ -145,7 +148,7 @@ def test_the_same_observation_twice_changes_nothing_more(story: list[Step], seen
     assert world.see(world.attempts[attempt], seen) is None
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(of_one_charge, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_in_which_one_charge_is_told_of_does_not_change_its_money(told: list[Observation], chance) -> None:  # type: ignore[no-untyped-def]
     shuffled = list(told)
@@ -162,7 +165,7 @@ def _money(payment: Payment) -> tuple[int, int, bool]:
     return payment.amount_paid, payment.amount_refunded, payment.status in MONEY
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(steps)
 def test_no_move_is_refused_after_its_money_was_seen(story: list[Step]) -> None:
     """Money that an attempt was told of is on the attempt: no later or illegal move makes it vanish."""
@@ -175,7 +178,7 @@ def test_no_move_is_refused_after_its_money_was_seen(story: list[Step]) -> None:
         assert world.attempts[attempt.number - 1].amount_paid == 50_000
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(steps)
 def test_the_story_is_unbroken(story: list[Step]) -> None:
     world = World()

@@ -17,6 +17,7 @@ import typer
 
 if TYPE_CHECKING:
     from qrisd.config import Settings
+    from qrisd.domain.payment import Payment
     from qrisd.store.audit_log import Actor
     from qrisd.store.db import Connection
     from qrisd.store.users import User
@@ -112,6 +113,16 @@ def found_user(conn: Connection, username: str) -> User:
     if user is None:
         fail("there is nobody with this username; see `qrisd users list`")
     return user
+
+
+def found_payment(conn: Connection, named: str) -> Payment:
+    """The payment with this id or order id; exits 1 when there is none."""
+    from qrisd.store import payments
+
+    payment = payments.get(conn, named) or payments.by_order_id(conn, named)
+    if payment is None:
+        fail(f"there is no payment with the id or order_id {named!r}")
+    return payment
 
 
 def wait_for_server(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from qrisd.cli.common import (
     AsJson,
     Config,
     clear_errors,
-    fail,
+    found_payment,
     local_time,
     open_database,
     print_json,
@@ -23,7 +23,6 @@ from qrisd.cli.person import Username, proven
 
 if TYPE_CHECKING:
     from qrisd.domain.ledger import Entry
-    from qrisd.store.db import Connection
 
 app = typer.Typer(no_args_is_help=True, help="The ledger: its accounts, the entries of a payment, corrections.")
 
@@ -57,7 +56,7 @@ def show(
 
     settings = read_settings(config)
     with open_database(settings, read_only=True) as conn:
-        entries = ledger.of_payment(conn, _payment_id(conn, payment))
+        entries = ledger.of_payment(conn, found_payment(conn, payment).id)
     if as_json:
         print_json({"data": [entry_resource(entry) for entry in entries]})
     else:
@@ -86,15 +85,6 @@ def adjust(
         print_json(entry_resource(entry))
     else:
         _print([entry], settings.zones.merchant)
-
-
-def _payment_id(conn: Connection, named: str) -> str:
-    from qrisd.store import payments
-
-    found = payments.get(conn, named) or payments.by_order_id(conn, named)
-    if found is None:
-        fail("there is no payment with this id or order_id")
-    return found.id
 
 
 def _print(entries: list[Entry], zone: ZoneInfo) -> None:

@@ -14,6 +14,7 @@ from qrisd.cli.common import (
     Config,
     clear_errors,
     fail,
+    found_payment,
     local_time,
     open_database,
     print_json,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qrisd.config import Settings
-    from qrisd.domain.payment import Payment
     from qrisd.domain.refund import Refund
     from qrisd.services.refunds import Party, Terms
     from qrisd.store.db import Connection
@@ -55,7 +55,7 @@ def list_refunds(
     with open_database(read_settings(config), read_only=True) as conn:
         wanted = Filter(
             status=Status(status.upper()) if status else None,
-            payment_id=_payment(conn, payment).id if payment else None,
+            payment_id=found_payment(conn, payment).id if payment else None,
         )
         found, _ = refunds.find(conn, wanted, limit)
         shown = [_shown(conn, refund) for refund in found]
@@ -101,7 +101,7 @@ def request(
     ask, terms = _ask({name: value for name, value in given.items() if value is not None}), _terms(settings)
     by, now = _party(settings, username), datetime.now(UTC)
     with open_database(settings) as conn, clear_errors(), transaction(conn):
-        asked = refunds.request(conn, _payment(conn, payment).id, ask, by, terms, now)
+        asked = refunds.request(conn, found_payment(conn, payment).id, ask, by, terms, now)
         shown = _shown(conn, asked)
     _print(shown, as_json, settings.zones.merchant)
 
@@ -219,15 +219,6 @@ def _party(settings: Settings, username: str) -> Party:
 
     user = proven(settings, username)
     return Party(Actor(user.id, COMMAND_LINE), user.id, user.outlets)
-
-
-def _payment(conn: Connection, named: str) -> Payment:
-    from qrisd.store import payments
-
-    found = payments.get(conn, named) or payments.by_order_id(conn, named)
-    if found is None:
-        fail("there is no payment with this id or order_id")
-    return found
 
 
 def _shown(conn: Connection, refund: Refund) -> dict[str, Any]:

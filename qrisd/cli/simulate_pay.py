@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qrisd.cli.common import AsJson, Config, clear_errors, fail, open_database, print_json, read_settings
+from qrisd.cli.common import AsJson, Config, clear_errors, fail, found_payment, open_database, print_json, read_settings
 
 if TYPE_CHECKING:
     from qrisd.config import Settings
@@ -90,13 +90,12 @@ def _running_at(settings: Settings) -> str:
 
 def _find(settings: Settings, name: str) -> tuple[Payment, Attempt]:
     """The payment with this id or order id, and its present attempt."""
-    from qrisd.store import attempts, payments
+    from qrisd.store import attempts
 
     with open_database(settings, read_only=True) as conn, clear_errors():
-        payment = payments.get(conn, name) or payments.by_order_id(conn, name)
-        attempt = None if payment is None else attempts.by_number(conn, payment.id, payment.attempt)
-    if payment is None or attempt is None:
-        fail(f"there is no payment with the id or order_id {name!r}")
+        payment = found_payment(conn, name)
+        attempt = attempts.by_number(conn, payment.id, payment.attempt)
+    assert attempt is not None, "a payment's present attempt exists"
     return payment, attempt
 
 

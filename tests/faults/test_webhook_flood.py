@@ -14,8 +14,8 @@ from tests.faults.provider_stage import Stage, stage
 
 REAL = 60
 FLOODERS = 12
-# Providers wait 5 to 15 seconds for an answer.
-SLOWEST_S = 1.0
+# Providers wait 5 to 15 seconds for an answer; on a free machine the slowest takes a fraction of one.
+SHORTEST_WAIT_S = 5.0
 
 
 async def test_real_webhooks_are_answered_in_time_through_a_flood_of_forged_ones(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ async def test_real_webhooks_are_answered_in_time_through_a_flood_of_forged_ones
         for task in flood:
             task.cancel()
         await asyncio.gather(*flood, return_exceptions=True)
-        assert slowest_s < SLOWEST_S
+        assert slowest_s < SHORTEST_WAIT_S
         assert len(refused) > 10 * REAL
         assert set(refused) == {401}
         assert on.rows("SELECT count(*) FROM webhook_events")[0][0] == REAL

@@ -86,7 +86,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     kind = KINDS[request.param]
     fake = kind.fake()
     await fake.start()
-    yield Bench(request.param, kind, fake, {"base_url": fake.url, "timeout": 4, **kind.table(fake, tmp_path)})
+    yield Bench(request.param, kind, fake, {"base_url": fake.url, "timeout": 15, **kind.table(fake, tmp_path)})
     await fake.stop()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from qrisd import __version__
 from qrisd.cli import (
@@ -65,5 +67,19 @@ def _root(
 
 
 def main() -> None:
-    """The entry point."""
-    app()
+    """The entry point. A command line that cannot be understood ends like every error: one line on stderr, exit 1."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        sys.exit(_misunderstood(error))
+    except typer.Abort:
+        sys.exit("qrisd: stopped; nothing was done")
+
+
+def _misunderstood(error: TyperException) -> str | int:
+    """What to exit with: a line for stderr, or 1 when the help has been shown instead."""
+    message = error.format_message().rstrip(".")
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if not message:
+        return 1
+    return f"qrisd: {message}. See: {context.command_path if context else 'qrisd'} --help"

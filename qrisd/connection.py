@@ -369,6 +369,7 @@ def _refusal_bytes(refusal: _Refused, request_id: str) -> bytes:
         "connection: close",
         "cache-control: no-store",
         "x-content-type-options: nosniff",
+        "content-security-policy: default-src 'none'; frame-ancestors 'none'",
         f"x-request-id: {request_id}",
     ]
     if problem.retry_after_s is not None:

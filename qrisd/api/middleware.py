@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 import uuid_utils
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from qrisd.log import REQUEST_ID
 
 Observe = Callable[[str, str, int, float], None]
 RequestLine = Callable[[str, str, int, float, str], None]
+Page = Callable[[Request, int], Response | None]
 
 BODY_LIMIT_BYTES = 64 * 1024
 WEBHOOK_BODY_LIMIT_BYTES = 256 * 1024
@@ -33,6 +35,7 @@ SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 
@@ -70,6 +73,11 @@ def logged_path(path: str) -> str:
     return next((shown for secret, shown in SECRET_PATHS.items() if path.startswith(secret)), path)
 
 
+def no_page(request: Request, status: int) -> Response | None:
+    """Everybody gets the problem document."""
+    return None
+
+
 class Edge:
     """The outermost middleware: `Starlette(middleware=[Middleware(Edge, observe=...)])`, first in the list.
 
@@ -78,8 +86,9 @@ class Edge:
     Gives the request its id (`scope["state"]["request_id"]`, the log context, `X-Request-Id`), refuses a body beyond
     `body_limit(path)` bytes with 413, adds the security headers that a response did not set itself, answers an
     unexpected exception with a 500 without internals, and calls `log(method, path, status, duration_ms, request_id)`,
-    never with query, headers or body, and `observe(method, route template, status, seconds)`. Where we are known by an
-    https address (`is_secure`), browsers are told to come by no other way.
+    never with query, headers or body, and `observe(method, route template, status, seconds)`. What it refuses itself is
+    `page(request, status)`, and a problem document where that is None. Where we are known by an https address
+    (`is_secure`), browsers are told to come by no other way.
     """
 
     def __init__(
@@ -88,18 +97,20 @@ class Edge:
         observe: Observe,
         log: RequestLine,
         body_limit: Callable[[str], int] = body_limit_bytes,
+        page: Page = no_page,
         is_secure: bool = False,
     ) -> None:
         self.app = app
         self.observe = observe
         self.log = log
         self.body_limit = body_limit
+        self.page = page
         self.headers = (*SECURITY_HEADERS, ONLY_HTTPS) if is_secure else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        exchange = _Exchange(scope, receive, send, self.body_limit(scope["path"]), self.headers)
+        exchange = _Exchange(scope, receive, send, self.body_limit(scope["path"]), self.headers, self.page)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         token = REQUEST_ID.set(exchange.request_id)
         try:
@@ -139,13 +150,20 @@ class _Exchange:
     """One request and its response: what its headers say, how much body came, which status went out (0: none yet)."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, body_limit_bytes: int, headers: Sequence[tuple[bytes, bytes]]
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        body_limit_bytes: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        page: Page,
     ) -> None:
         self.started_at = time.perf_counter()
         self.scope = scope
         self.body_limit_bytes = body_limit_bytes
         self.status = 0
         self._headers = headers
+        self._page = page
         self._receive = receive
         self._send = send
         self._body_bytes = 0
@@ -190,13 +208,21 @@ class _Exchange:
         await self._send(message)
 
     async def refuse(self, code: str, detail: str) -> None:
-        """Answers with a problem document, unless a response is under way already."""
+        """Answers with a page or a problem document, unless a response is under way already."""
         if self.status:
             return
         problem = BY_CODE[code]
-        body = document(problem, detail, self.request_id)
-        headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+        answer = self._drawn(problem.status)
+        if answer is None:
+            body = document(problem, detail, self.request_id)
+            answer = Response(body, problem.status, media_type="application/problem+json")
         if problem.retry_after_s is not None:
-            headers.append((b"retry-after", b"%d" % problem.retry_after_s))
-        await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
+            answer.headers["Retry-After"] = str(problem.retry_after_s)
+        await answer(self.scope, self._receive, self.send)
+
+    def _drawn(self, status: int) -> Response | None:
+        try:
+            return self._page(Request(self.scope), status)
+        except Exception:
+            log.exception("refusal_not_drawn", status=status)
+            return None

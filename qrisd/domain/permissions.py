@@ -57,8 +57,19 @@ PERMISSIONS: Final[Mapping[str, frozenset[Role]]] = {
     "account:own": _EVERYBODY,
     "account:secure": _EVERYBODY,
 }
-# What needs the password again when it was last typed more than ten minutes ago.
-RECENT: Final = frozenset({"people:write", "account:secure", "refunds:approve"})
+# What moves money, keys or people, and what takes records away, needs the password again when it was last typed more
+# than ten minutes ago.
+RECENT: Final = frozenset(
+    {
+        "people:write",
+        "account:secure",
+        "payments:confirm",
+        "refunds:request",
+        "refunds:approve",
+        "ledger:adjust",
+        "exports:read",
+    }
+)
 
 PUBLIC: Final = "public"  # anybody
 SIGNATURE: Final = "signature"  # a provider, by the proof its notification carries
@@ -119,6 +130,7 @@ ROUTES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/docs/{file}"): PUBLIC,
     # Pages
     ("GET", "/static/{file}"): PUBLIC,
+    ("GET", "/favicon.ico"): PUBLIC,
     ("GET", "/pay/{id}"): PAYER,
     ("GET", "/pay/{id}/status"): PAYER,
     ("GET", "/pay/{id}/events"): PAYER,
@@ -147,6 +159,7 @@ ROUTES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/pos"): "pos:use",
     ("GET", "/pos/state"): "pos:use",
     ("GET", "/pos/worker.js"): PUBLIC,
+    ("GET", "/pos/offline"): PUBLIC,
     ("POST", "/pos/payments"): "pos:use",
     ("GET", "/pos/payments/{id}"): "pos:use",
     ("GET", "/pos/payments/{id}/status"): "pos:use",

@@ -104,28 +104,37 @@ class Finding(StrEnum):
     """What the cashier is told."""
 
     PAID = "paid"
-    USED = "used"  # the money is there, but it came too long ago to be for what is sold now
+    USED = "used"  # the money is there, but for another order than the one that is sold now
     MISMATCH = "mismatch"  # the number is real, the amount is not
     ODD = "odd"  # money came, but not as it should: a person has to look
     RETURNED = "returned"
     ABSENT = "absent"  # no money, or not yet
-    UNKNOWN = "unknown"  # no money that we know of, and the provider could not be asked
+    UNKNOWN = "unknown"  # no money that we know of, and not everything could be asked: see `Doubt`
     UNREADABLE = "unreadable"
+
+
+class Doubt(StrEnum):
+    """Why there may be money that we do not know of, the gravest first."""
+
+    SILENT = "silent"  # a provider did not answer, or not in time
+    UNASKABLE = "unaskable"  # only a person can see whether that money came
+    MANY = "many"  # more payments wait than are asked about at once
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer. `payment` is the one with the money, found by `match`; `waiting` one without, which could be mistaken
-    for it, or which is what was asked about."""
+    for it, or which is what was asked about. What is UNKNOWN is so because of `doubt`."""
 
     finding: Finding
     payment: Payment | None = None
     match: Match | None = None
     waiting: Payment | None = None
+    doubt: Doubt | None = None
 
 
-def judge(candidates: Sequence[Candidate], query: Query, now: datetime, *, is_certain: bool) -> Verdict:
-    """What the records say of `query`. `is_certain`: the providers of all open candidates were asked just now.
+def judge(candidates: Sequence[Candidate], query: Query, now: datetime, doubt: Doubt | None = None) -> Verdict:
+    """What the records say of `query`. Without `doubt` the providers of all open candidates were asked just now.
 
     A typed order id is about that order, however old; everything else is a proof, which is good once."""
     if query.is_empty:
@@ -137,24 +146,31 @@ def judge(candidates: Sequence[Candidate], query: Query, now: datetime, *, is_ce
         with_money = [one for one in of[match] if one.amount_paid > 0]
         if with_money:
             payment = max(with_money, key=lambda one: one.paid_at or one.updated_at)
-            finding = _finding(payment, match, query, now)
-            alike = [one.payment for one in newest if _is_of(one.payment, (payment.amount, payment.amount_due))]
-            return Verdict(finding, payment, match, _open(alike) if finding in (Finding.PAID, Finding.USED) else None)
+            asked = (payment.amount, payment.amount_due)
+            waiting = _open([one.payment for one in newest if _is_of(one.payment, asked)])
+            finding = _finding(payment, match, query, now, waiting)
+            return Verdict(finding, payment, match, waiting if finding in (Finding.PAID, Finding.USED) else None)
     meant = named or of[Match.AMOUNT]
     waiting = _open(meant) or next(iter(meant), None)
-    return Verdict(Finding.ABSENT if is_certain else Finding.UNKNOWN, waiting=waiting)
+    return Verdict(Finding.UNKNOWN if doubt else Finding.ABSENT, waiting=waiting, doubt=doubt)
 
 
-def _finding(payment: Payment, match: Match, query: Query, now: datetime) -> Finding:
-    """What to say of a payment with money."""
+def _finding(payment: Payment, match: Match, query: Query, now: datetime, waiting: Payment | None) -> Finding:
+    """What to say of a payment with money; `waiting` is the newest open one that asks for as much."""
     if match is not Match.AMOUNT and query.amounts and not _is_of(payment, query.amounts):
         return Finding.MISMATCH
     if payment.amount_refunded > 0:
         return Finding.RETURNED
     if payment.status not in MONEY or payment.exception is not None:
         return Finding.ODD
-    is_of_the_order = match is Match.ORDER and not query.is_pasted
-    return Finding.PAID if is_of_the_order or _is_fresh(payment, now) else Finding.USED
+    if match is Match.ORDER and not query.is_pasted:
+        return Finding.PAID
+    return Finding.PAID if _is_fresh(payment, now) and not _is_followed(payment, waiting) else Finding.USED
+
+
+def _is_followed(payment: Payment, waiting: Payment | None) -> bool:
+    """Whether `waiting` began after this one was paid: then it is most likely the one that the cashier asks about."""
+    return waiting is not None and payment.paid_at is not None and waiting.created_at > payment.paid_at
 
 
 def _is_of(payment: Payment, amounts: Sequence[int]) -> bool:

@@ -17,6 +17,8 @@ COPY_MARK: Final = "*** SALINAN ***"
 
 _INITIALISE: Final = b"\x1b@"
 _FEED_AND_CUT: Final = b"\x1bd\x04\x1dV\x00"
+# What phones write of themselves, and no decomposition makes ASCII.
+_ASCII: Final = str.maketrans("‘’‚‛′“”„‟″«»‹›‐‑‒–—―−•·×", "'''''\"\"\"\"\"\"\"''-------**x")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def _row(name: str, value: str, width: int) -> list[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """`text` in pieces of at most `width`, broken between words where there are any."""
-    pieces, rest = [], " ".join(text.split())
+    pieces, rest = [], " ".join(text.replace("…", "...").split())
     while len(rest) > width:
         at = rest.rfind(" ", 0, width + 1)
         at = at if at > 0 else width
@@ -95,5 +97,5 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _plain(line: str) -> bytes:
     """ASCII without control characters: a printer takes those as commands."""
-    text = unicodedata.normalize("NFKD", line).encode("ascii", "ignore").decode()
+    text = unicodedata.normalize("NFKD", line.translate(_ASCII)).encode("ascii", "ignore").decode()
     return "".join(char if char.isprintable() else " " for char in text).encode()

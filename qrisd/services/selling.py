@@ -19,6 +19,7 @@ from qrisd.domain.shift import Shift
 from qrisd.schemas import CreatePayment
 from qrisd.services.creating import Creating
 from qrisd.store import payments, shifts, till_sales
+from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, Database
 from qrisd.store.till_sales import TillSale
 
@@ -44,18 +45,22 @@ class Selling:
         self._zones = zones
         self._clock = clock
 
-    async def sell(self, user_id: str, outlets: Outlets, typed: Typed) -> Payment:
+    async def sell(self, user_id: str, outlets: Outlets, typed: Typed, count: Callable[[], None]) -> Payment:
         """Make the payment for what this person typed, who may sell at these outlets. A repetition gives the same
         payment; a provider's trouble gives one that failed, or whose QR is not confirmed yet.
 
-        Raises Invalid, WrongState when this person is not in that shift, and IdempotencyKeyReused when the form was
-        used for another sale."""
+        `count()` is called before a new sale is stored; what it raises prevents the sale. Raises Invalid, WrongState
+        when this person is not in that shift, and IdempotencyKeyReused when the form was used for another sale; none of
+        these is counted, nor is a repetition."""
         order = _order(typed)
-        reserve = partial(_reserve, user_id=user_id, outlets=outlets, typed=typed, zones=self._zones, now=self._clock())
-        sale = await self._db.write(reserve)
+        self._creating.check(order)
+        look = partial(_look, user_id=user_id, outlets=outlets, typed=typed)
+        if (await self._db.read(look)).sale is None:
+            count()
+        sale = await self._db.write(partial(_reserve, look=look, typed=typed, zones=self._zones, now=self._clock()))
         order = order.model_copy(update={"order_id": sale.order_id, "outlet": sale.outlet})
         try:
-            await self._creating.create(order, None)
+            await self._creating.create(order, None, Actor(user_id))
         except ProviderError:
             payment = await self._made(sale)
             if payment is None:
@@ -79,19 +84,32 @@ def _order(typed: Typed) -> CreatePayment:
         raise Invalid(*wrong) from None
 
 
-def _reserve(
-    conn: Connection, *, user_id: str, outlets: Outlets, typed: Typed, zones: Zones, now: datetime
-) -> TillSale:
-    """The sale typed into this form: the one there is, or a new one with an order id nobody has."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The shift that a form was sent in, and the sale that was typed into it before, if one was."""
+
+    shift: Shift
+    sale: TillSale | None
+
+
+def _look(conn: Connection, *, user_id: str, outlets: Outlets, typed: Typed) -> _Found:
     shift = shifts.open_of(conn, user_id)
     if shift is None or shift.id != typed.shift_id or not reaches(outlets, shift.outlet):
         raise WrongState("This shift is closed.", "closed")
     known = till_sales.by_token(conn, shift.id, typed.token)
     if known is not None and (known.amount, known.note) != (typed.amount, typed.note):
         raise IdempotencyKeyReused("This form was used for another sale.")
-    if known is not None:
-        return known
-    sale = _numbered(conn, shift, typed, zones.day_of(now, shift.outlet), now)
+    return _Found(shift, known)
+
+
+def _reserve(
+    conn: Connection, *, look: Callable[[Connection], _Found], typed: Typed, zones: Zones, now: datetime
+) -> TillSale:
+    """The sale typed into this form: the one there is, or a new one with an order id nobody has."""
+    found = look(conn)
+    if found.sale is not None:
+        return found.sale
+    sale = _numbered(conn, found.shift, typed, zones.day_of(now, found.shift.outlet), now)
     till_sales.add(conn, sale)
     return sale
 

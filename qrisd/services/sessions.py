@@ -68,16 +68,22 @@ class Sessions:
         self._db = db
         self._clock = clock
 
-    async def find(self, token: str) -> SignedIn | None:
-        """Who holds this token, wholly signed in and within the limits of their role; notes that they were here."""
+    async def find(self, token: str, *, is_used: bool = True) -> SignedIn | None:
+        """Who holds this token, wholly signed in and within the limits of their role. Notes that they were here, unless
+        `is_used` says that the browser asks by itself."""
         now = self._clock()
         found = await self._db.read(lambda conn: live(conn, token, now))
         if found is None or found.session.awaits_code:
             return None
-        if now - found.session.last_seen_at >= TOUCH_EVERY:
+        if is_used and now - found.session.last_seen_at >= TOUCH_EVERY:
             with suppress(StorageBusy, StorageUnavailable):  # what can still be read is shown, also on a full disk
                 await self._db.write(lambda conn: sessions.touch(conn, found.session.id, now))
         return found
+
+    async def was_left(self, token: str) -> bool:
+        """Whether this token's session is over because nobody used it."""
+        now = self._clock()
+        return await self._db.read(lambda conn: _was_left(conn, token, now))
 
     async def end(self, signed_in: SignedIn, source: str) -> None:
         """Sign this browser out; `source` is its address."""
@@ -97,6 +103,14 @@ def live(conn: Connection, token: str, now: datetime) -> SignedIn | None:
     if session is None or user is None or user.disabled_at is not None or not is_within_limits(session, user.role, now):
         return None
     return SignedIn(session, user)
+
+
+def _was_left(conn: Connection, token: str, now: datetime) -> bool:
+    session = sessions.by_token(conn, hashed(token))
+    user = users.get(conn, session.user_id) if session else None
+    if session is None or user is None or session.awaits_code or user.disabled_at is not None:
+        return False
+    return now - session.last_seen_at >= limits_of(user.role).idle
 
 
 def is_within_limits(session: Session, role: Role, now: datetime) -> bool:

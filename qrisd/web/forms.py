@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from qrisd.domain.errors import Forbidden
 
 TOKEN_FIELD: Final = "csrf"
 TOKEN_HEADER: Final = "x-csrf-token"
-FORM_TYPES: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 30
 
 
 async def given_token(request: Request) -> str:
-    """The form's token: in a header where a script sends the request, in a field otherwise; "" when there is none."""
+    """The form's token: in a header where a script sends the request, in a field otherwise; "" when there is none.
+    Raises HTTPException, 400, for a form that cannot be read."""
     header = request.headers.get(TOKEN_HEADER)
     if header is not None:
         return header
@@ -25,7 +27,8 @@ async def given_token(request: Request) -> str:
 
 
 async def read_form(request: Request, *names: str) -> Mapping[str, str]:
-    """The fields with these names, "" for those left out. Raises Forbidden for any other field, and for files."""
+    """The fields with these names, "" for those left out. Raises Forbidden for any other field and for one given twice,
+    and HTTPException, 400, for a form that cannot be read."""
     fields = await _fields(request)
     if set(fields) - {TOKEN_FIELD, *names}:
         raise Forbidden("The form has fields that the page does not have.")
@@ -33,12 +36,17 @@ async def read_form(request: Request, *names: str) -> Mapping[str, str]:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in FORM_TYPES:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         return {}
-    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
-    fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-    if len(fields) != len(form.multi_items()):
-        raise Forbidden("The form has a field twice, or a file.")
+    try:
+        text = (await request.body()).decode()
+        # What is no UTF-8 must not be stored as if it had been typed with replacement characters.
+        found = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise HTTPException(400, f"Send a form of at most {MAX_FIELDS} fields of UTF-8 text.") from None
+    fields = dict(found)
+    if len(fields) != len(found):
+        raise Forbidden("The form has a field twice.")
     return fields
 
 
@@ -46,6 +54,6 @@ def own_path(text: str | None) -> str | None:
     """A path of ours to go on to, None for anything that could lead elsewhere."""
     if not text or not text.startswith("/") or len(text) > 500 or not text.isascii() or not text.isprintable():
         return None
-    parts = urlsplit(text)
-    leads_away = parts.scheme or parts.netloc or text.startswith("//") or "\\" in text
-    return None if leads_away else text
+    if text.startswith("//") or "\\" in text:  # to browsers they are the same
+        return None
+    return text

@@ -26,8 +26,13 @@ from qrisd.web.cookies import Cookie, form_token, is_form_token
 from qrisd.web.forms import given_token
 from qrisd.web.origin import is_same_origin
 from qrisd.web.pages import READING, Pages, page_of
+from qrisd.web.pos_limits import PersonLimit
 
 FORM_LIVES: Final = timedelta(hours=12)
+# So a page says that it asks by itself, while nobody has done anything: its script in a header, else in the query.
+BY_ITSELF: Final = "by-itself"
+# The audit log keeps its rows for ever: no stranger may fill it.
+NOTED_OF_STRANGERS: Final = "10/hour"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +87,16 @@ class Guard:
         is_secure = address.startswith("https://")
         self._session = Cookie("session", is_secure=is_secure)
         self._visit = Cookie("visit", is_secure=is_secure)
+        self._noted_of_strangers = PersonLimit(NOTED_OF_STRANGERS)
 
-    def needs(self, permission: str, handler: Shown) -> Endpoint:
+    def needs(self, permission: str, handler: Shown, *, is_used: bool = True) -> Endpoint:
         """An endpoint that calls `handler(request, person)` for somebody signed in who has this permission, and for
-        what is sensitive has typed their password lately. Whatever is sent must come from a form of their session."""
+        what is sensitive has typed their password lately. Whatever is sent must come from a form of their session.
+        `is_used` False: pages ask for it by themselves, so that the session grows old meanwhile."""
 
         async def endpoint(request: Request) -> Response:
             token = self._session.read(request)
-            found = await self._sessions.find(token) if token else None
+            found = await self._sessions.find(token, is_used=is_used and _is_by_hand(request)) if token else None
             if token is None or found is None:
                 return self._sent_to("/sign-in", request)
             person = _person(found, token)
@@ -102,7 +109,7 @@ class Guard:
                 request.state.signed_in = found
                 return await handler(request, person)
             except Forbidden as error:
-                await self._note(request, person, str(error))
+                await self._note(request, person.id, str(error))
                 return self.refused(request, 403, "denied")
             except RateLimited as error:
                 return self.refused(request, 429, "wait", error.retry_after_s)
@@ -114,12 +121,14 @@ class Guard:
         handed to the same browser."""
 
         async def endpoint(request: Request) -> Response:
-            cookie = self._visit.read(request)
+            cookie, is_ours = self._visit.read(request), False
             try:
                 await self._check_form(request, cookie)
-                cookie = cookie or new_token()
+                cookie, is_ours = cookie or new_token(), True
                 response = await handler(request, Visitor(form_token(cookie)))
-            except Forbidden:
+            except Forbidden as error:
+                if is_ours and self._noted_of_strangers.wait_s(source_of(request)) is None:
+                    await self._note(request, audit_log.NOBODY, str(error))
                 return self.refused(request, 403, "form")
             except NotFound:
                 return self.refused(request, 404, "link")
@@ -150,13 +159,10 @@ class Guard:
         if cookie is None or not is_form_token(await given_token(request), cookie):
             raise Forbidden("The form is not of this session.")
 
-    async def _note(self, request: Request, person: Person, why: str) -> None:
+    async def _note(self, request: Request, who: str, why: str) -> None:
         if request.method in READING:
             return
-        by, asked = (
-            Actor(person.id, source_of(request)),
-            {"method": request.method, "route": request.scope["route"].path},
-        )
+        by, asked = Actor(who, source_of(request)), {"method": request.method, "route": request.scope["route"].path}
         note = partial(audit_log.add, by=by, action="denied", now=self._clock(), after=asked, why=why)
         await self._db.write(note)
 
@@ -172,8 +178,8 @@ class Guard:
         if request.headers.get("sec-fetch-dest") == "empty":
             return Response("Sign in again.", 401, media_type="text/plain")
         # What was sent cannot be sent again by going there: back to the page that its form is on.
-        query = f"?{request.url.query}" if request.url.query and request.method in READING else ""
-        back = page_of(request) + query
+        query = request.scope["query_string"].decode("latin-1") if request.method in READING else ""
+        back = page_of(request) + (f"?{query}" if query else "")
         return self.redirect(f"{page}?next={quote(back, safe='/')}")
 
     def redirect(self, path: str) -> Response:
@@ -191,6 +197,19 @@ class Guard:
 
     def session_token(self, request: Request) -> str | None:
         return self._session.read(request)
+
+    async def still(self, request: Request, permission: str, outlet: str) -> bool:
+        """Whether whoever has asked may go on being told of this outlet; for answers that take long."""
+        token = self._session.read(request)
+        found = await self._sessions.find(token, is_used=False) if token else None
+        if found is None:
+            return False
+        return permissions.may(found.user.role, permission) and permissions.reaches(found.user.outlets, outlet)
+
+    async def was_left(self, request: Request) -> bool:
+        """Whether this browser's session is over because nobody used it."""
+        token = self._session.read(request)
+        return token is not None and await self._sessions.was_left(token)
 
     async def end_session(self, request: Request) -> None:
         """End the session this browser has, where it has one."""
@@ -212,6 +231,11 @@ def source_of(request: Request) -> str:
     # Who listens on "::" is told of IPv4 addresses so, and they are of no one household.
     hidden = address.ipv4_mapped
     return str(ip_network((address, 64), strict=False)) if hidden is None else str(hidden)
+
+
+def _is_by_hand(request: Request) -> bool:
+    is_marked = f"x-{BY_ITSELF}" in request.headers or BY_ITSELF in request.query_params
+    return not is_marked and request.method != "HEAD"
 
 
 def signed_in(request: Request) -> SignedIn:

@@ -24,9 +24,9 @@ PARAMETER: Final = "lang"
 
 def language_of(request: Request) -> Language:
     """What the address asks for, else what was chosen before, else what the browser prefers; Indonesian otherwise."""
-    chosen = request.query_params.get(PARAMETER) or remembered(request, COOKIE)
-    if chosen in ("id", "en"):
-        return "en" if chosen == "en" else "id"
+    for chosen in (request.query_params.get(PARAMETER), remembered(request, COOKIE)):
+        if chosen in ("id", "en"):
+            return "en" if chosen == "en" else "id"
     return "en" if _prefers_english(request.headers.get("accept-language", "")) else "id"
 
 

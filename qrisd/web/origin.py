@@ -15,5 +15,13 @@ def is_same_origin(request: Request, address: str) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    origin = urlsplit(request.headers.get("origin", ""))
-    return bool(origin.netloc) and origin.netloc in (request.headers.get("host"), urlsplit(address).netloc)
+    host = _host_of(request.headers.get("origin", ""))
+    return host is not None and host in (request.headers.get("host"), _host_of(address))
+
+
+def _host_of(address: str) -> str | None:
+    """The host, with the port where one is named; None for what is no address."""
+    try:
+        return urlsplit(address).netloc or None
+    except ValueError:
+        return None

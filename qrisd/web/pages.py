@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import jinja2
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +19,7 @@ from qrisd.domain.business_day import Zones
 from qrisd.domain.errors import Forbidden, NotFound, QrisdError
 from qrisd.domain.permissions import ROUTES
 from qrisd.web.cookies import Cookie
+from qrisd.web.forms import own_path
 from qrisd.web.languages import COOKIE, PARAMETER, Language, language_of, templates
 
 FILES: Final = Path(__file__).parent / "static" / "pages"
@@ -32,7 +34,11 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
     "worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# Sent by a script that puts the answer in the place of the page, and reads there what was refused.
+SWAP_HEADER: Final = "x-swap"
 READING: Final = frozenset({"GET", "HEAD"})
+REFUSALS: Final = {400: "unreadable", 403: "forbidden", 404: "not_found", 405: "forbidden", 413: "unreadable"}
+FAVICON: Final = "pos-icon-192.png"
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 FOR_A_WHILE: Final = "public, max-age=300"
 A_YEAR: Final = timedelta(days=365)
@@ -51,11 +57,12 @@ class Pages:
         self._environments: dict[Language, jinja2.Environment] = {}
 
     def draw(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
-        """The page as a response; `facts` are what its template shows."""
+        """The page as a response; `facts` are what its template shows. For a script, whose browser would note every
+        other status as a failure in its console, it is 200."""
         language = language_of(request)
         facts = {"path": page_of(request), "next": None, "language": language, "root": self.root, **facts}
         text = self._environment(language).get_template(template).render(facts)
-        response = Response(text, status, self.headers, "text/html")
+        response = Response(text, 200 if SWAP_HEADER in request.headers else status, self.headers, "text/html")
         if request.query_params.get(PARAMETER) == language:
             self._chosen_language.put(response, language, A_YEAR)
         return response
@@ -66,14 +73,20 @@ class Pages:
         async def shown(request: Request) -> Response:
             try:
                 return await handler(request)
-            except NotFound as error:
-                return self.draw(request, "refused.html", 404, kind="not_found", said=str(error))
-            except Forbidden as error:
-                return self.draw(request, "refused.html", 403, kind="forbidden", said=str(error))
-            except QrisdError as error:
-                return self.draw(request, "refused.html", 503, kind="later", said=str(error))
+            except NotFound:
+                return self.refused(request, 404)
+            except Forbidden:
+                return self.refused(request, 403)
+            except QrisdError:
+                return self.refused(request, 503)
 
         return shown
+
+    def refused(self, request: Request, status: int) -> Response:
+        """The page that says what this status means to whoever reads it."""
+        # The address may be anything that somebody was led to: it must not lead on to another site.
+        path = quote(own_path(page_of(request)) or "/")
+        return self.draw(request, "refused.html", status, kind=REFUSALS.get(status, "later"), path=path)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -109,18 +122,29 @@ class Pages:
 
 
 def page_of(request: Request) -> str:
-    """The path of the page that somebody is on: what was sent came from the one further up that can be read."""
-    path = request.url.path
+    """The path of the page that somebody is on: what was sent came from the nearest one further up that can be read."""
+    path: str = request.scope["path"]
     if request.method in READING:
         return path
-    above = "/" + path.split("/")[1]
-    return above if ("GET", above) in ROUTES else "/"
+    # What is too large is refused before it has met its route.
+    pattern, parts = getattr(request.scope.get("route"), "path", path).split("/"), path.split("/")
+    # A part that is no value, like that of /me/second-factor/off, names what is done and not a page to come back to.
+    depths = [len(pattern), *(depth for depth in range(len(pattern) - 1, 2, -1) if pattern[depth - 1][:1] == "{"), 2]
+    readable = (depth for depth in depths if ("GET", "/".join(pattern[:depth])) in ROUTES)
+    return "/".join(parts[: next(readable, 0)]) or "/"
 
 
 @lru_cache(maxsize=64)
 def version(name: str) -> str:
     """A file's address changes with its content."""
     return hashlib.sha256((FILES / name).read_bytes()).hexdigest()[:12]
+
+
+async def favicon(request: Request) -> Response:
+    """The icon for browsers that ask for it unbidden, which not all read as a drawing."""
+    content = await run_in_threadpool((FILES / FAVICON).read_bytes)
+    headers = {"Cache-Control": FOR_A_WHILE, "Content-Security-Policy": POLICY}
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[".png"])
 
 
 async def file(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -14,7 +15,15 @@ from starlette.responses import Response
 
 from qrisd.domain import till
 from qrisd.domain.business_day import Zones
-from qrisd.domain.errors import FieldError, IdempotencyKeyReused, Invalid, StorageBusy, StorageUnavailable, WrongState
+from qrisd.domain.errors import (
+    FieldError,
+    IdempotencyKeyReused,
+    Invalid,
+    RateLimited,
+    StorageBusy,
+    StorageUnavailable,
+    WrongState,
+)
 from qrisd.domain.shift import Shift
 from qrisd.services.circuits import Circuits
 from qrisd.services.selling import Selling, Typed
@@ -90,13 +99,14 @@ class Till:
     async def sell(self, request: Request, person: Person) -> Response:
         """Make the payment and go to its page; what cannot be is said above what was typed."""
         form = await read_form(request, "shift", "token", "amount", "note")
-        wait_s = self._limits.create.wait_s(person.id)
-        if wait_s is not None:
+        count = partial(self._limits.create.count, person.id)
+        try:
+            payment = await self._selling.sell(person.id, person.outlets, _typed(form), count)
+        except RateLimited as error:
+            wait_s = error.retry_after_s
             answer = await self._drawn(request, person, 429, notice="often", wait_s=wait_s, **_again(form))
             answer.headers["Retry-After"] = str(wait_s)
             return answer
-        try:
-            payment = await self._selling.sell(person.id, person.outlets, _typed(form))
         except Invalid as error:
             wrong = {one.field for one in error.errors}
             return await self._drawn(request, person, 422, notice="note" if "note" in wrong else "amount", given=form)
@@ -109,10 +119,16 @@ class Till:
         return self._guard.redirect(f"/pos/payments/{payment.id}")
 
     async def worker(self, request: Request) -> Response:
-        """The service worker, from an address that lets it serve the till's pages and no others."""
-        content = await run_in_threadpool((FILES / WORKER).read_bytes)
+        """The service worker, from an address that lets it serve the till's pages and no others. It names the version
+        of the page that it keeps: browsers fetch both anew when the worker has changed."""
+        code = await run_in_threadpool((FILES / WORKER).read_bytes)
+        kept = hashlib.sha256((await self.offline(request)).body).hexdigest()[:12]
         headers = {**self._pages.headers, "Service-Worker-Allowed": f"{self._pages.root}/pos"}
-        return Response(content, headers=headers, media_type=files.MEDIA_TYPES[".js"])
+        return Response(b"// With the page %s\n" % kept.encode() + code, 200, headers, files.MEDIA_TYPES[".js"])
+
+    async def offline(self, request: Request) -> Response:
+        """The page that the service worker keeps for when we cannot be reached; the same for everybody."""
+        return self._pages.draw(request, "pos/offline.html", language="id")
 
     async def _shift(self, person: Person) -> Shift | None:
         """The shift this person is in, at an outlet that is still theirs."""

@@ -9,6 +9,8 @@ from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from qrisd.domain.errors import RateLimited
+
 
 class PersonLimit:
     """One rate, like "10/minute", counted for each person."""
@@ -23,6 +25,12 @@ class PersonLimit:
             return None
         window = self._limiter.get_window_stats(self._rate, person_id)
         return max(1, math.ceil(window.reset_time - time.time()))
+
+    def count(self, person_id: str) -> None:
+        """Count one. Raises RateLimited when it was one too many."""
+        wait_s = self.wait_s(person_id)
+        if wait_s is not None:
+            raise RateLimited(f"That was often; wait {wait_s} s.", wait_s)
 
 
 class PosLimits:

@@ -22,7 +22,7 @@ from qrisd.services.payments import Payments, known_to
 from qrisd.services.till_mark import TillMarks
 from qrisd.web.checkout_view import View, side_modules, view
 from qrisd.web.forms import read_form
-from qrisd.web.guard import Person
+from qrisd.web.guard import Guard, Person
 from qrisd.web.languages import language_of
 from qrisd.web.pages import Pages
 from qrisd.web.pos import actor, ms
@@ -42,6 +42,7 @@ class PosPayment:
         self,
         *,
         pages: Pages,
+        guard: Guard,
         payments: Payments,
         marks: TillMarks,
         live: Live,
@@ -49,6 +50,7 @@ class PosPayment:
         clock: Callable[[], datetime],
     ) -> None:
         self._pages = pages
+        self._guard = guard
         self._payments = payments
         self._marks = marks
         self._live = live
@@ -66,15 +68,18 @@ class PosPayment:
     async def follow(self, request: Request, person: Person) -> Response:
         """The same, at once and on every change, as server-sent events."""
         payment = await self._payment(request, person)
-        return EventSourceResponse(self._stream(payment.id), ping=PING_EVERY_S, headers=self._pages.headers)
+        goes_on = partial(self._guard.still, request, "pos:use")
+        return EventSourceResponse(self._stream(payment.id, goes_on), ping=PING_EVERY_S, headers=self._pages.headers)
 
-    async def _stream(self, payment_id: str) -> AsyncIterator[bytes]:
+    async def _stream(self, payment_id: str, goes_on: Callable[[str], Awaitable[bool]]) -> AsyncIterator[bytes]:
         yield b"retry: %d\r\n\r\n" % RECONNECT_AFTER_MS
         until = asyncio.get_running_loop().time() + STREAM_LIVES_S
         with self._live.watching(payment_id) as watch:
             changed = True
             while changed and not self._live.closing:
                 payment = await watch.look(partial(self._payments.get, payment_id))
+                if not await goes_on(payment.outlet):
+                    return
                 yield b"data: %s\r\n\r\n" % self._brief(payment)
                 changed = await watch.wait(until)
 
@@ -87,7 +92,8 @@ class PosPayment:
 
     async def check(self, request: Request, person: Person) -> Response:
         """Ask the provider now."""
-        return await self._done(request, person, self._limits.check, self._payments.check, "checked")
+        check = partial(self._payments.check, by=actor(request, person))
+        return await self._done(request, person, self._limits.check, check, "checked")
 
     async def cancel(self, request: Request, person: Person) -> Response:
         cancel = partial(self._payments.cancel, by=actor(request, person))

@@ -63,7 +63,7 @@ class ShiftPages:
 
     async def show(self, request: Request, person: Person) -> Response:
         row = await self._row(request, person)
-        path = request.url.path.removeprefix(self._pages.root)
+        path = request.scope["path"].removeprefix(self._pages.root)
         return self._pages.draw(request, "pos/shift.html", person=person, row=row, path=path)
 
     async def close(self, request: Request, person: Person) -> Response:

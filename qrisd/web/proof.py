@@ -13,6 +13,7 @@ from qrisd.services.proof import Proofs
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Person
 from qrisd.web.pages import Pages
+from qrisd.web.pos import actor
 from qrisd.web.pos_limits import PersonLimit
 
 
@@ -33,9 +34,9 @@ class ProofPages:
         if wait_s is not None:
             raise RateLimited(f"Too many proofs at once; wait {wait_s} s.", wait_s)
         given = form["claim"][:MAX_TEXT]
-        query, verdict = await self._proofs.check(given, person.outlets)
+        query, verdict = await self._proofs.check(given, person.outlets, actor(request, person))
         return self._drawn(request, person, given=given, query=query, verdict=verdict)
 
     def _drawn(self, request: Request, person: Person, **facts: Any) -> Response:
-        facts = {"given": "", "query": None, "verdict": None, "most": MAX_TEXT, **facts}
+        facts = {"path": "/pos/proof", "given": "", "query": None, "verdict": None, "most": MAX_TEXT, **facts}
         return self._pages.draw(request, "till/proof.html", person=person, **facts)

@@ -59,6 +59,7 @@ def routes(web: Web) -> list[Route]:
         Route("/pay/{id}/qr.png", checkout.qr_png, include_in_schema=False),
         Route("/pay/{id}/renew", page(checkout.renew), methods=["POST"], include_in_schema=False),
         Route("/static/{file}", pages.file, include_in_schema=False),
+        Route("/favicon.ico", pages.favicon, include_in_schema=False),
         *_sign_in_routes(web),
         *_people_routes(web),
         *_pos_routes(web),
@@ -108,13 +109,14 @@ def _pos_routes(web: Web) -> list[Route]:
     till, payment, connection, guard = web.pos.till, web.pos.payment, web.pos.connection, web.guard
     return [
         person_route(guard, "GET", "/pos", till.show),
-        person_route(guard, "GET", "/pos/state", till.state),
+        _watching_route(guard, "/pos/state", till.state),
         Route("/pos/worker.js", web.pages.page(till.worker), include_in_schema=False),
+        Route("/pos/offline", web.pages.page(till.offline), include_in_schema=False),
         person_route(guard, "POST", "/pos/payments", till.sell),
         person_route(guard, "GET", "/pos/payments/{id}", payment.show),
-        person_route(guard, "GET", "/pos/payments/{id}/status", payment.status),
-        person_route(guard, "GET", "/pos/payments/{id}/events", payment.follow),
-        person_route(guard, "GET", "/pos/payments/{id}/qr.svg", payment.qr_svg),
+        _watching_route(guard, "/pos/payments/{id}/status", payment.status),
+        _watching_route(guard, "/pos/payments/{id}/events", payment.follow),
+        _watching_route(guard, "/pos/payments/{id}/qr.svg", payment.qr_svg),
         person_route(guard, "POST", "/pos/payments/{id}/check", payment.check),
         person_route(guard, "POST", "/pos/payments/{id}/cancel", payment.cancel),
         person_route(guard, "POST", "/pos/payments/{id}/renew", payment.renew),
@@ -148,6 +150,12 @@ def person_route(guard: Guard, method: str, path: str, handler: Shown) -> Route:
     """A page for people who are signed in, with the permission that the table asks for. A route without a row in the
     table cannot be made: KeyError."""
     return Route(path, guard.needs(ROUTES[method, path], handler), methods=[method], include_in_schema=False)
+
+
+def _watching_route(guard: Guard, path: str, handler: Shown) -> Route:
+    """What a page asks for by itself while it is open."""
+    guarded = guard.needs(ROUTES["GET", path], handler, is_used=False)
+    return Route(path, guarded, methods=["GET"], include_in_schema=False)
 
 
 def _visitor_route(guard: Guard, method: str, path: str, handler: ShownToAnybody) -> Route:

@@ -47,7 +47,8 @@ class SignInPages:
         return self._guard.redirect(start_of(person.role))
 
     async def ask(self, request: Request, visitor: Visitor) -> Response:
-        return self._drawn(request, visitor, own_path(request.query_params.get("next")))
+        notice = "left" if await self._guard.was_left(request) else None
+        return self._drawn(request, visitor, own_path(request.query_params.get("next")), notice=notice)
 
     async def sign_in(self, request: Request, visitor: Visitor) -> Response:
         form = await read_form(request, "username", "secret", "next")

@@ -18,8 +18,9 @@ create`](commands.md#qrisd-users-create): each gets a link where they choose the
 they like. Whoever is no owner may be limited to outlets. Nobody approves their own request, the owner included, and
 nobody changes their own role.
 
-* **Sessions** end after 30 minutes unused and 12 hours in any case; a cashier's after 12 and 16 hours. They are
-  listed at `/me` and can be ended there. A new password, another role and being disabled end them at once.
+* **Sessions** end after 30 minutes unused and 12 hours in any case; a cashier's after 12 and 16 hours. A page that is
+  only open, and asks the server by itself, is not used. They are listed at `/me` and can be ended there. A new
+  password, another role and being disabled end them at once.
 * **The second step** (a code of an authenticator app) is switched on at `/me`. It is asked for at every sign-in, also
   after a reset. Ten recovery codes open the account once each when the phone is lost; when they are lost too, [`qrisd
   users reset --remove-second-factor`](commands.md#qrisd-users-reset).
@@ -27,6 +28,9 @@ nobody changes their own role.
   waits after 20. Where somebody has signed in before they are counted apart, so that strangers cannot keep them out.
 * **Again, please**: on a page, what is marked * needs the password once more when it was last typed over 10 minutes
   ago. A command with `--as` asks for it every time; an API key is asked for nothing more.
+* **Commands** without `--as` ask nobody who they are: `qrisd keys`, `users`, `backup` and the rest are for whoever may
+  act as the service's user, who could read and write the database as well. Keep that account, and the right to become
+  it, for those who look after the machine. What they change is in the audit log as done by `command line`.
 * **API keys** have the same permissions as scopes. A key made with `--user` does no more than that person may, where
   they may, and stops when they are disabled; one made with `--outlet` knows of no other outlet.
 * **The audit log** has every sign-in, failed or not, every change of people and keys, and what they do with the money;

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qrisd.domain.payment import Oddity, Payment, Status
-from qrisd.domain.proof import FRESH, MAX_NAMES, Candidate, Finding, Match, Query, Verdict, judge, read
+from qrisd.domain.proof import FRESH, MAX_NAMES, Candidate, Doubt, Finding, Match, Query, Verdict, judge, read
 from tests.support import payments as sample
 
 NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
@@ -104,8 +104,8 @@ BY_AMOUNT = Query((50_000,), ())
 BY_NAME = Query((), ("X1",))
 
 
-def judged(query: Query, *found: tuple[Payment, Match], is_certain: bool = True) -> Verdict:
-    return judge([Candidate(*one) for one in found], query, NOW, is_certain=is_certain)
+def judged(query: Query, *found: tuple[Payment, Match], doubt: Doubt | None = None) -> Verdict:
+    return judge([Candidate(*one) for one in found], query, NOW, doubt)
 
 
 @pytest.mark.parametrize("match", [Match.ORDER, Match.REFERENCE, Match.AMOUNT])
@@ -132,13 +132,44 @@ def test_a_typed_order_is_paid_however_old_but_the_slip_of_it_is_an_old_proof() 
 
 @pytest.mark.parametrize("match", [Match.REFERENCE, Match.AMOUNT])
 def test_an_order_of_the_same_amount_that_still_waits_is_named(match: Match) -> None:
-    """Two customers, one paid: whichever cashier asks, the answer says whose money it was."""
+    """Two customers with a QR each, one paid: whichever cashier asks, the answer says whose money it was."""
     other = (payment("INV-2"), Match.AMOUNT if match is Match.AMOUNT else Match.ALIKE)
     verdict = judged(BY_AMOUNT if match is Match.AMOUNT else BY_NAME, (paid(), match), other)
     assert verdict.finding is Finding.PAID
     assert verdict.payment is not None
     assert verdict.waiting is not None
     assert (verdict.payment.order_id, verdict.waiting.order_id) == ("INV-1", "INV-2")
+
+
+SINCE = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("ago", [SINCE, timedelta(minutes=5), FRESH])
+@pytest.mark.parametrize("match", [Match.REFERENCE, Match.AMOUNT])
+def test_money_from_before_the_order_that_waits_is_not_for_it(match: Match, ago: timedelta) -> None:
+    """A friend's genuine screenshot, shown for the next order of the same amount."""
+    made = NOW - ago + SINCE / 2
+    for asked in ({"amount": 50_000}, {"amount": 49_990, "amount_due": 50_000}):
+        later = payment("INV-2", created_at=made, **asked)
+        other = (later, Match.AMOUNT if match is Match.AMOUNT else Match.ALIKE)
+        verdict = judged(BY_AMOUNT if match is Match.AMOUNT else BY_NAME, (paid(ago=ago), match), other)
+        assert verdict.finding is Finding.USED
+        assert verdict.payment is not None
+        assert verdict.waiting is not None
+        assert (verdict.payment.order_id, verdict.waiting.order_id) == ("INV-1", "INV-2")
+
+
+def test_a_pasted_slip_with_the_order_on_it_is_no_better_than_its_number() -> None:
+    later = (payment("INV-2", created_at=NOW), Match.ALIKE)
+    assert judged(replace(BY_NAME, is_pasted=True), (paid(), Match.ORDER), later).finding is Finding.USED
+    assert judged(BY_NAME, (paid(), Match.ORDER), later).finding is Finding.PAID, "this order was asked about"
+
+
+def test_what_was_ordered_later_but_waits_no_more_or_asks_for_something_else_takes_nothing_away() -> None:
+    over = payment("INV-2", created_at=NOW, status=Status.CANCELLED)
+    other = payment("INV-3", created_at=NOW, amount=70_000, amount_due=70_000)
+    verdict = judged(BY_NAME, (paid(), Match.REFERENCE), (over, Match.ALIKE), (other, Match.ALIKE))
+    assert (verdict.finding, verdict.waiting) == (Finding.PAID, None)
 
 
 def test_money_for_an_order_that_nobody_named_is_not_its_money() -> None:
@@ -169,11 +200,11 @@ def test_money_that_went_back_is_not_called_paid(status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", [one for one in Status if one not in ("PAID", "PARTIALLY_REFUNDED", "REFUNDED")])
-@pytest.mark.parametrize("is_certain", [True, False])
-def test_without_money_it_is_never_paid(status: Status, is_certain: bool) -> None:
-    verdict = judged(BY_AMOUNT, (payment(status=status), Match.AMOUNT), is_certain=is_certain)
-    assert verdict.finding is (Finding.ABSENT if is_certain else Finding.UNKNOWN)
-    assert verdict.payment is None
+@pytest.mark.parametrize("doubt", [None, *Doubt])
+def test_without_money_it_is_never_paid(status: Status, doubt: Doubt | None) -> None:
+    verdict = judged(BY_AMOUNT, (payment(status=status), Match.AMOUNT), doubt=doubt)
+    assert verdict.finding is (Finding.UNKNOWN if doubt else Finding.ABSENT)
+    assert (verdict.payment, verdict.doubt) == (None, doubt)
 
 
 def test_nothing_found_is_not_arrived_and_nothing_asked_is_said_so() -> None:

@@ -49,6 +49,11 @@ def test_nothing_in_a_name_or_a_note_is_a_command_to_the_printer() -> None:
     assert b"Kafe Nandu" in inside
 
 
+def test_what_phones_write_of_themselves_is_printed_as_what_was_meant() -> None:
+    note = replace(RECEIPT, description="“susu” ‘es’ – teh—2…\u00a0• jum’at")
+    assert b"\"susu\" 'es' - teh-2... * jum'at\n" in escpos(lines(note, 80, JAKARTA))
+
+
 def test_a_word_longer_than_the_paper_is_broken() -> None:
     long = replace(RECEIPT, order_id="X" * 64)
     assert max(map(len, lines(long, 58, JAKARTA))) <= 32

@@ -16,11 +16,35 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from tests.e2e.accessibility import violations
 from tests.e2e.conftest import DESK, PHONE
 
+NARROW: Final[ViewportSize] = {"width": 320, "height": 640}
 TABLET: Final[ViewportSize] = {"width": 768, "height": 1024}
+
+AMOUNTS: Final = ("Rp125.000", "Rp1.250.000", "Rp10.000.000", "Rp999.999.999")
+# Puts each amount wherever there is one, and answers those that do not stay in one piece and in their card.
+BROKEN_AMOUNTS: Final = """(amounts) => [...document.querySelectorAll(".amount, .money, .total")].flatMap((place) => {
+    const isWhole = (amount) => {
+        place.textContent = amount;
+        const range = document.createRange();
+        range.selectNodeContents(place);
+        const [line, ...more] = range.getClientRects();
+        const card = place.closest(".card").getBoundingClientRect();
+        return more.length === 0 && line.left >= card.left && line.right <= card.right
+            && document.documentElement.scrollWidth <= innerWidth;
+    };
+    const was = place.textContent;
+    const broken = amounts.filter((amount) => !isWhole(amount));
+    place.textContent = was;
+    return broken.map((amount) => place.className + ": " + amount);
+})"""
 
 
 def look(page: Page, name: str) -> None:
-    """Fails on a serious violation by day or night, and where anything is wider than the screen. Ends as it began."""
+    """Fails on a serious violation by day or night, where anything is wider than the screen, and where an amount would
+    break. Ends as it began."""
+    for viewport in (NARROW, PHONE):
+        page.set_viewport_size(viewport)
+        broken = page.evaluate(BROKEN_AMOUNTS, AMOUNTS)
+        assert not broken, (name, viewport, broken)
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found = violations(page)
@@ -60,7 +84,6 @@ def _text(message: ConsoleMessage) -> str:
 
 
 def _is_usual(message: ConsoleMessage, asked: list[Request]) -> bool:
-    """Chromium notes of a page with a status of 4xx, which is shown as it should be, that it was not loaded; and it
-    looks for an icon beside what is no page."""
+    """Chromium notes of a page with a status of 4xx, which is shown as it should be, that it was not loaded."""
     pages = {one.url for one in asked if one.is_navigation_request()}
-    return "status of 4" in message.text and message.location["url"].endswith((*pages, "/favicon.ico"))
+    return "status of 4" in message.text and message.location["url"].endswith(tuple(pages))

@@ -130,8 +130,8 @@ def test_everybody_can_read_the_description_and_try_a_call(page: Page, shop: Sho
 
 
 def openable() -> list[str]:
-    """What can be opened by itself; the picture of a QR is saved."""
-    return [pattern for pattern in page_patterns() if not pattern.endswith(".png")]
+    """What can be opened by itself, which pictures are not meant for."""
+    return [pattern for pattern in page_patterns() if not pattern.endswith((".png", ".ico"))]
 
 
 def refuse(dialog: Dialog) -> None:

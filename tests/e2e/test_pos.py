@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from qrisd import qr_image
 from tests.e2e.conftest import DESK, PHONE, Shop
-from tests.e2e.looking import look
+from tests.e2e.looking import NARROW, look
 from tests.support.people import PASSWORD
 from tests.support.server import LiveServer
 
@@ -136,6 +136,7 @@ def test_an_amount_is_tapped_paid_and_said_aloud(till: Page, running: Shop) -> N
     till.get_by_role("link", name="Pembayaran berikutnya").click()
     expect(till.locator(".recent li").first).to_contain_text("lunas")
     expect(till.locator(".now .total")).to_contain_text("Rp50.000")
+    expect(till.locator(".now .till-mark")).to_be_visible()
     assert len(mark.split()) >= 2
 
 
@@ -151,6 +152,42 @@ def test_the_keyboard_does_what_the_keys_do(till: Page) -> None:
     till.locator("#amount").press("Enter")
     expect_stage(till, "waiting")
     expect(till.get_by_text("meja 7")).to_be_visible()
+
+
+def test_an_amount_fits_and_a_key_that_would_not_is_left_out_whole(till: Page) -> None:
+    till.set_viewport_size(NARROW)
+    amount = till.locator("#amount")
+    amount.fill("90009000")
+    tap(till, "000")
+    expect(amount).to_have_value("90.009.000")
+    tap(till, "9", "9", "9")
+    expect(amount).to_have_value("9.000.900.099")
+    for viewport in (NARROW, PHONE, DESK):
+        till.set_viewport_size(viewport)
+        assert amount.evaluate("(field) => field.scrollWidth <= field.clientWidth")
+    amount.fill("pesanan 12: Rp5.000")
+    expect(amount).to_have_value("9.000.900.099")
+    amount.fill("Rp 15.000,00")
+    expect(amount).to_have_value("15.000")
+
+
+def test_what_is_refused_is_said_and_leaves_the_console_quiet(till: Page) -> None:
+    tap(till, "9", "000", "000", "0")
+    till.get_by_role("button", name="Buat QRIS").click()
+    expect(till.get_by_role("alert")).to_contain_text("paling banyak Rp10.000.000")
+    expect(till.locator("#amount")).to_have_value("90.000.000")
+
+
+@pytest.mark.parametrize("path", ["pos/payments", "pay"])
+def test_a_long_note_leaves_the_qr_on_the_screen_and_can_be_read(page: Page, running: Shop, path: str) -> None:
+    note = "25 nasi kotak ayam bakar, 10 nasi kotak ikan, 3 loyang kue lapis, 40 es teh manis dan 2 galon air; "
+    page.goto(f"{running.url}/{path}/{running.create(description=note * 2)['id']}")
+    before = page.get_by_role("img").bounding_box()
+    assert before is not None
+    assert before["y"] + before["height"] < PHONE["height"]
+    page.locator(".about summary").click()
+    whole = page.locator(".about span")
+    assert whole.evaluate("(text) => text.scrollHeight <= text.clientHeight")
 
 
 def test_a_double_tap_makes_one_payment(till: Page) -> None:
@@ -182,6 +219,58 @@ def test_cut_off_there_is_no_qris_and_connected_again_there_is(
     expect_stage(till, "paid")
     assert till.evaluate("spoken") == [["Pembayaran tujuh ribu rupiah diterima", "id-ID"]]
     expect(till.locator("#offline")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["", "/payments/{id}", "/proof", "/connection", "/shifts/{shift}"])
+def test_a_page_of_the_till_that_cannot_be_loaded_says_so_and_comes_when_it_can(
+    till: Page, context: BrowserContext, running: Shop, path: str
+) -> None:
+    cut(till)
+    context.set_offline(False)
+    shift = till.locator("[name=shift]").get_attribute("value")
+    address = f"{running.url}/pos{path}".format(id=running.create()["id"], shift=shift)
+    till.goto(address)
+    heading = till.locator("h1").first.text_content()
+    cut(till)
+    till.reload()
+    expect(till.get_by_role("heading", level=1)).to_have_text("Tanpa koneksi – QRIS dimatikan")
+    expect(till.get_by_role("heading", level=2)).to_have_text("No connection – QRIS is off")
+    assert "Rp" not in till.content()
+    assert "Budi" not in till.content()
+    till.get_by_role("button", name="Coba lagi").click()
+    expect(till.get_by_text("belum tersambung")).to_be_visible()
+    context.set_offline(False)
+    expect(till.locator("h1").first).to_have_text(heading or "", timeout=SOON_MS)
+    assert till.url == address
+
+
+@pytest.mark.parametrize("path", ["proof", "connection", "shifts/{shift}"])
+def test_pages_that_ask_nothing_say_when_they_are_cut_off_and_send_no_form(
+    till: Page, context: BrowserContext, running: Shop, path: str
+) -> None:
+    till.goto(f"{running.url}/pos/{path}".format(shift=till.locator("[name=shift]").get_attribute("value")))
+    banner, button = till.locator("#offline"), till.locator("main form button").first
+    expect(banner).to_be_hidden()
+    cut(till)
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("QRIS dimatikan")
+    expect(button).to_be_disabled()
+    context.set_offline(False)
+    expect(banner).to_be_hidden()
+    expect(button).to_be_enabled()
+
+
+def test_with_the_worker_at_hand_whoever_is_signed_out_is_asked_to_sign_in(till: Page, running: Shop) -> None:
+    until(till, "navigator.serviceWorker.controller !== null")
+    till.context.clear_cookies()
+    till.goto(f"{running.url}/pos/proof")
+    expect(till).to_have_url(f"{running.url}/sign-in?next=/pos/proof")
+
+
+def test_the_page_without_a_connection_opened_by_itself_stays_and_leads_to_the_till(till: Page, running: Shop) -> None:
+    till.goto(f"{running.url}/pos/offline")
+    till.get_by_role("button", name="Coba lagi").click()
+    expect(till).to_have_url(f"{running.url}/pos")
 
 
 def test_the_language_switches_and_the_voice_with_it(till: Page, running: Shop) -> None:
@@ -274,13 +363,15 @@ def test_without_javascript_it_works_by_forms_and_reloading(browser: Browser, ru
     context.close()
 
 
-def test_the_till_keeps_its_files_and_nothing_else(till: Page) -> None:
+def test_the_till_keeps_its_files_and_nothing_else(till: Page, running: Shop) -> None:
     until(till, "navigator.serviceWorker.controller !== null")
     till.reload()
     until(till, "caches.open('qrisd-files').then((cache) => cache.keys()).then((keys) => keys.length > 2)")
     kept = till.evaluate("caches.open('qrisd-files').then((c) => c.keys()).then((k) => k.map((one) => one.url))")
     assert all(re.search(r"/static/[^/]+\?v=\w+$", url) for url in kept), kept
-    assert till.evaluate("caches.keys()") == ["qrisd-files"]
+    assert set(till.evaluate("caches.keys()")) == {"qrisd-files", "qrisd-offline"}
+    told = till.evaluate("caches.open('qrisd-offline').then((c) => c.keys()).then((k) => k.map((one) => one.url))")
+    assert [url for url in told if "?v=" not in url] == [f"{running.url}/pos/offline"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

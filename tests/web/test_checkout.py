@@ -113,7 +113,8 @@ async def test_without_javascript_the_page_reloads_when_the_pair_changes(shop: I
     payment = await shop.create()
     await shop.webhook(payment)
     shop.clock.advance(20)
-    assert '<noscript><meta http-equiv="refresh" content="41"></noscript>' in await payer_sees(shop, payment)
+    again = f'<noscript><meta http-equiv="refresh" content="41; url=/pay/{payment["id"]}"></noscript>'
+    assert again in await payer_sees(shop, payment)
     shop.clock.advance(600)
     assert "http-equiv" not in await payer_sees(shop, payment)
 
@@ -343,7 +344,7 @@ async def test_the_language_can_be_switched_and_is_remembered(shop: Installation
 
 async def test_without_javascript_the_page_reloads_until_nothing_more_happens(shop: Installation) -> None:
     payment = await shop.create()
-    refresh = '<noscript><meta http-equiv="refresh" content="10"></noscript>'
+    refresh = f'<noscript><meta http-equiv="refresh" content="10; url=/pay/{payment["id"]}"></noscript>'
     assert refresh in await payer_sees(shop, payment)
     await shop.webhook(payment)
     assert refresh not in await payer_sees(shop, payment)

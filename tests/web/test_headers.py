@@ -25,7 +25,7 @@ from tests.support.samples import address_of, page_patterns
 ORIGIN: Final = "https://bayar.toko.example"
 HOST_ONLY: Final = "__Host-"
 COOKIES: Final = {f"{HOST_ONLY}{name}" for name in ("session", "visit", "language")}
-SHARED: Final = ("/static/", "/docs", "/openapi.json", "/pos/worker.js")  # the same for everybody
+SHARED: Final = ("/static/", "/docs", "/openapi.json", "/pos/worker.js", "/favicon.ico")  # the same for everybody
 DRAWN: Final = ("text/html", "image/svg+xml")
 MISSING: Final = ("/pay/none", "/setup/none", "/pos/payments/none", "/pos/shifts/none", "/static/none.js", "/docs/none")
 INLINE: Final = re.compile(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|javascript:", re.IGNORECASE)

@@ -54,7 +54,9 @@ def test_the_words_are_looked_up() -> None:
         ("", "", "fr-FR,fr;q=0.9", "id"),
         ("", "language=en", "id-ID", "en"),
         ("lang=id", "language=en", "en-US", "id"),
-        ("lang=xx", "language=en", "", "id"),
+        ("lang=xx", "language=en", "id-ID", "en"),
+        ("lang=xx", "", "en-US", "en"),
+        ("lang=", "language=id", "en-US", "id"),
         ("", "language=<script>", "en", "en"),
     ],
 )

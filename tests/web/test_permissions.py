@@ -6,15 +6,22 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from qrisd.api.operations import OPERATIONS
 from qrisd.app import build
-from qrisd.domain.permissions import OPEN, PAYER, PUBLIC, ROUTES, SIGNATURE, Role, may
+from qrisd.domain.permissions import OPEN, PAYER, PERMISSIONS, PUBLIC, ROUTES, SIGNATURE, Role, may
 from qrisd.services.api_keys import SCOPES
+from qrisd.services.sessions import Sessions
+from qrisd.store.db import Database
+from qrisd.web.guard import Guard, Person
+from qrisd.web.pages import Pages
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
-from tests.support.people import PASSWORD, Browser, add_person, signed_in
+from tests.support.people import ORIGIN, PASSWORD, Browser, add_person, signed_in
 
 Callers = dict[str, tuple[Browser, str]]
 NOBODY = "nobody"
@@ -104,6 +111,40 @@ def is_answered_openly(answer: httpx.Response, need: str) -> bool:
         return answer.status_code == 404
     assert need == PUBLIC
     return answer.status_code not in (401, 403) and "next=" not in answer.headers.get("location", "")
+
+
+MOVES_MONEY_KEYS_OR_PEOPLE = {
+    "payments:confirm",
+    "refunds:request",
+    "refunds:approve",
+    "ledger:adjust",
+    "exports:read",
+    "account:secure",
+    "people:write",
+}
+
+
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS))
+async def test_a_page_about_money_keys_or_people_asks_for_the_password_again(
+    shop: Installation, permission: str
+) -> None:
+    async def shown(request: Request, person: Person) -> Response:
+        return Response("shown")
+
+    zones = shop.settings.zones
+    pages, db = Pages(zones=zones, is_secure=False, root=""), Database(shop.data_dir.database)
+    await db.open()
+    sessions = Sessions(db, shop.clock)
+    guard = Guard(pages=pages, sessions=sessions, db=db, clock=shop.clock, address=ORIGIN)
+    shop.app = Starlette(routes=[Route("/page", guard.needs(permission, shown))])
+    browser = signed_in(shop, add_person(shop, Role.OWNER))
+    shop.clock.advance(10 * 60 - 1)
+    assert (await browser.get("/page")).text == "shown"
+    shop.clock.advance(1)
+    answer = await browser.get("/page")
+    await db.close()
+    expected = "/step-up?next=/page" if permission in MOVES_MONEY_KEYS_OR_PEOPLE else None
+    assert answer.headers.get("location") == expected
 
 
 async def test_a_route_without_a_row_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

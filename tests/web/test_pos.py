@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from qrisd.domain.errors import StorageBusy
 from qrisd.domain.permissions import Role
 from qrisd.services.creating import Creating
 from qrisd.store.users import User
+from qrisd.web import pages
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
 from tests.support.people import Browser, add_person, audited, signed_in
+from tests.support.streams import follow
 
 GONE = 303
 
@@ -123,6 +124,16 @@ async def test_an_amount_that_cannot_be_taken_is_said_and_kept(shop: Installatio
     assert shop.rows("SELECT id FROM payments") == []
 
 
+async def test_a_script_gets_what_is_refused_as_a_page_like_any_other(shop: Installation, till: Browser) -> None:
+    till.client.headers["X-Swap"] = "1"
+    answer = await sell(till, "0")
+    assert (answer.status_code, 'id="amount-wrong"' in answer.text) == (200, True)
+    payment = await sold(till, shop)
+    await till.post(f"/pos/payments/{payment['id']}/cancel")
+    again = await till.post(f"/pos/payments/{payment['id']}/cancel")
+    assert (again.status_code, 'data-notice="state"' in again.text) == (200, True)
+
+
 async def test_a_note_with_invisible_characters_is_refused(shop: Installation, till: Browser) -> None:
     assert (await sell(till, note="kopi\u202egnus")).status_code == 422
     assert (await sell(till, note="x" * 256)).status_code == 422
@@ -217,6 +228,28 @@ async def test_money_that_came_oddly_is_shown_honestly(
     assert "data-say=" not in page
 
 
+async def test_without_javascript_no_pair_of_before_is_shown(shop: Installation, till: Browser) -> None:
+    payment = await sold(till, shop)
+    path = f"/pos/payments/{payment['id']}"
+    assert f'content="10; url={path}?by-itself"></noscript>' in (await till.post(f"{path}/check")).text
+    await shop.webhook(payment)
+    shop.clock.advance(20)
+    assert (
+        f'<noscript><meta http-equiv="refresh" content="41; url={path}?by-itself"></noscript>'
+        in (await till.get(path)).text
+    )
+    assert '<div class="matching" hidden>' in (await till.get("/pos")).text
+
+
+async def test_a_refused_form_speaks_the_other_language_on_its_own_page(shop: Installation, till: Browser) -> None:
+    payment = await sold(till, shop)
+    path = f"/pos/payments/{payment['id']}"
+    for action, page in ((f"{path}/check", path), ("/pos/payments", "/pos"), ("/pos/proof", "/pos/proof")):
+        answer = await till.post(action, proof="of another session")
+        assert answer.status_code == 403
+        assert f'href="{page}?lang=en"' in answer.text
+
+
 async def test_check_now_says_that_nothing_has_come(shop: Installation, till: Browser) -> None:
     payment = await sold(till, shop)
     answer = await till.post(f"/pos/payments/{payment['id']}/check")
@@ -249,37 +282,10 @@ async def test_the_status_changes_its_tag_exactly_when_something_changes(shop: I
 
 async def test_a_stream_tells_of_a_change_at_once(shop: Installation, till: Browser) -> None:
     payment = await sold(till, shop)
-    scope = till.client.build_request("GET", f"/pos/payments/{payment['id']}/events")
-    heard: asyncio.Queue[str] = asyncio.Queue()
-
-    async def receive() -> dict[str, Any]:
-        await asyncio.sleep(30)
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        for line in message.get("body", b"").decode().splitlines():
-            if line.startswith("data: "):
-                heard.put_nowait(json.loads(line[6:])["tag"])
-
-    raw = {
-        "type": "http",
-        "method": "GET",
-        "path": scope.url.path,
-        "raw_path": scope.url.raw_path,
-        "query_string": b"",
-        "headers": [(name.lower(), value) for name, value in scope.headers.raw],
-        "client": ("192.0.2.7", 1),
-        "scheme": "http",
-        "http_version": "1.1",
-        "root_path": "",
-    }
-    following = asyncio.create_task(shop.app(raw, receive, send))
-    try:
-        first = await asyncio.wait_for(heard.get(), 5)
+    async with follow(shop, till, f"/pos/payments/{payment['id']}/events") as heard:
+        first = await heard.get()
         await shop.webhook(payment)
-        assert await asyncio.wait_for(heard.get(), 5) != first
-    finally:
-        following.cancel()
+        assert (await heard.get())["tag"] != first["tag"]
 
 
 # Whose it is
@@ -423,15 +429,37 @@ async def test_making_qrs_is_limited_and_keeps_what_was_typed(tmp_path: Path, cl
         assert field(answer.text, "amount") == "20.000"
 
 
-async def test_a_form_sent_again_too_often_is_still_the_form_of_the_same_sale(tmp_path: Path, clock: FakeClock) -> None:
+async def test_only_new_sales_are_counted(tmp_path: Path, clock: FakeClock) -> None:
+    async with Installation(tmp_path / "data", clock, {"pos": {"create_limit": "2/minute"}}).running() as shop:
+        till = signed_in(shop, add_person(shop, Role.CASHIER))
+        await till.post("/pos/shifts", outlet="main")
+        form = {**await form_of(till), "note": ""}
+        for amount in ("", "0", "15.00", "10000001", "9" * 13):
+            assert (await till.post("/pos/payments", **form, amount=amount)).status_code == 422
+        assert (await sell(till, note="x" * 256)).status_code == 422
+        assert (await sell(till, shift="another")).headers["location"] == "/pos"
+        answers = [await till.post("/pos/payments", **form, amount="20.000") for _ in range(4)]
+        assert {answer.headers["location"] for answer in answers} == {answers[0].headers["location"]}
+        assert (await till.post("/pos/payments", **form, amount="21.000")).status_code == 409
+        assert [(await sell(till)).status_code for _ in range(2)] == [GONE, 429]
+        assert (await till.post("/pos/payments", **form, amount="20.000")).status_code == GONE
+
+
+async def test_an_amount_that_no_provider_takes_takes_no_number(shop: Installation, till: Browser) -> None:
+    assert (await sell(till, "10000001")).status_code == 422
+    assert shop.rows("SELECT * FROM till_sales") == []
+    assert (await sold(till, shop))["order_id"].endswith("-1")
+
+
+async def test_a_form_that_came_too_early_is_still_the_form_of_the_same_sale(tmp_path: Path, clock: FakeClock) -> None:
     async with Installation(tmp_path / "data", clock, {"pos": {"create_limit": "1/minute"}}).running() as shop:
         till = signed_in(shop, add_person(shop, Role.CASHIER))
         await till.post("/pos/shifts", outlet="main")
+        await sold(till, shop)
         form = {**await form_of(till), "amount": "20.000", "note": ""}
-        assert (await till.post("/pos/payments", **form)).status_code == GONE, "its answer is lost on the way"
         answer = await till.post("/pos/payments", **form)
-        assert answer.status_code == 429
-        assert field(answer.text, "token") == form["token"]
+        assert (answer.status_code, field(answer.text, "token")) == (429, form["token"])
+        assert len(shop.rows("SELECT * FROM till_sales")) == 1
 
 
 async def test_a_form_that_met_a_busy_database_is_still_the_form_of_the_same_sale(
@@ -489,6 +517,22 @@ async def test_the_worker_serves_the_till_and_keeps_files_only(shop: Installatio
     assert answer.headers["service-worker-allowed"] == "/pos"
     assert answer.headers["content-type"].startswith("text/javascript")
     assert "/static/" in answer.text.replace("\\", "")
+
+
+async def test_the_worker_changes_with_the_page_that_it_keeps(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (await shop.client.get("/pos/worker.js")).text
+    assert (await shop.client.get("/pos/worker.js")).text == before
+    monkeypatch.setattr(pages, "version", lambda name: "new" if name == "pos-offline.css" else "old")
+    assert (await shop.client.get("/pos/worker.js")).text != before
+
+
+async def test_the_page_without_a_connection_is_the_same_for_everybody(shop: Installation, till: Browser) -> None:
+    nobodys = await shop.client.get("/pos/offline", headers={"Accept-Language": "en"})
+    assert nobodys.status_code == 200
+    assert "set-cookie" not in nobodys.headers
+    assert (await till.get("/pos/offline")).text == nobodys.text
 
 
 async def test_the_till_can_be_installed(shop: Installation, till: Browser) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from qrisd.domain import qris
 from qrisd.domain.permissions import Role
+from qrisd.services import proof as proofs
 from qrisd.services import watching
 from tests.fakes.midtrans import FakeMidtrans
 from tests.fakes.script import Fault
@@ -74,12 +75,37 @@ async def test_an_old_proof_names_the_order_it_was_used_for(shop: Installation) 
 
 
 async def test_the_neighbours_proof_says_whose_it_is(shop: Installation) -> None:
-    await shop.webhook(await shop.create("INV-7", 50_000), provider_ref_no="998877665544")
+    payment = await shop.create("INV-7", 50_000)
     await shop.create("INV-8", 50_000)
+    shop.clock.advance(30)
+    await shop.webhook(payment, provider_ref_no="998877665544")
     finding, line = await told(cashier(shop), "998877665544")
     assert finding == "paid"
     assert "untuk pesanan INV-7" in line
     assert line.endswith("Pesanan INV-8 belum dibayar.")
+
+
+async def test_a_proof_that_is_shown_again_for_the_next_order_was_used_a_minute_ago_already(shop: Installation) -> None:
+    await shop.webhook(await shop.create("A-1", 61_000), provider_ref_no="998877665544")
+    till = cashier(shop)
+    assert (await told(till, "998877665544"))[0] == "paid"
+    shop.clock.advance(300)
+    await shop.create("B-2", 61_000)
+    line = "Sudah dipakai untuk pesanan A-1: Rp61.000, dibayar 15 Januari 2026 09.59 WIB. Pesanan B-2 belum dibayar."
+    for proof in ("998877665544", "61.000", "Berhasil Rp61.000 Ref 998877665544"):
+        assert await told(till, proof) == ("used", line), proof
+    assert (await told(till, "A-1"))[0] == "paid"
+    assert (await told(till, "B-2"))[0] == "absent"
+
+
+async def test_in_english_too_it_says_that_a_proof_was_used(shop: Installation) -> None:
+    await shop.webhook(await shop.create("A-1", 61_000))
+    await shop.create("B-2", 61_000)
+    till = cashier(shop)
+    await till.get("/pos/proof?lang=en")
+    line = "Already used for order A-1: Rp61.000, paid on 15 January 2026 09:59 WIB. Order B-2 has not been paid."
+    assert await told(till, "61.000") == ("used", line)
+    assert "<h2>Already used</h2>" in (await till.post("/pos/proof", claim="61.000")).text
 
 
 async def test_a_real_number_with_another_amount_is_a_forgery(shop: Installation) -> None:
@@ -176,24 +202,32 @@ async def test_a_provider_that_cannot_be_asked_makes_no_answer_certain(live: Ins
     fake.script.next("status", Fault.HTML)
     finding, line = await told(cashier(live), "50.000")
     assert finding == "unknown"
+    assert "penyedia pembayaran belum menjawab" in line
     assert "Jangan serahkan barang dulu" in line
 
 
-async def test_few_are_asked_about_however_many_wait(live: Installation, fake: FakeMidtrans) -> None:
-    for number in range(12):
+@pytest.mark.parametrize("proof", ["50.000", "998877665544"])
+async def test_many_that_wait_are_all_asked_about(live: Installation, fake: FakeMidtrans, proof: str) -> None:
+    for number in range(20):
         await live.create(f"INV-{number}", 50_000)
     asked = len(fake.calls)
-    finding, _ = await told(cashier(live), "50.000")
-    assert len(fake.calls) - asked == 8
-    assert finding == "unknown", "four were not asked about"
+    assert (await told(cashier(live), proof))[0] == "absent"
+    assert len(fake.calls) - asked == 20
 
 
-async def test_a_number_is_not_called_unknown_while_payments_wait_that_were_not_asked_about(
-    live: Installation, fake: FakeMidtrans
+@pytest.mark.parametrize("proof", ["50.000", "998877665544"])
+async def test_more_than_can_be_asked_about_is_said_to_be_so(
+    live: Installation, fake: FakeMidtrans, proof: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(12):
+    monkeypatch.setattr(proofs, "MOST_ASKED", 3)
+    for number in range(4):
         await live.create(f"INV-{number}", 50_000)
-    assert (await told(cashier(live), "998877665544"))[0] == "unknown"
+    asked = len(fake.calls)
+    finding, line = await told(cashier(live), proof)
+    assert len(fake.calls) - asked == 3
+    assert finding == "unknown"
+    assert "terlalu banyak untuk ditanyakan sekaligus" in line
+    assert "belum menjawab" not in line
 
 
 async def test_a_number_is_not_called_unknown_while_a_qr_waits_that_only_a_person_can_confirm(
@@ -205,4 +239,6 @@ async def test_a_number_is_not_called_unknown_while_a_qr_waits_that_only_a_perso
         till = cashier(shop)
         assert (await told(till, "998877665544"))[0] == "absent"
         await shop.create("INV-7", 50_000)
-        assert (await told(till, "998877665544"))[0] == "unknown"
+        finding, line = await told(till, "998877665544")
+        assert finding == "unknown"
+        assert "penyedia yang tidak bisa ditanya" in line

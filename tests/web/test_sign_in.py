@@ -614,6 +614,26 @@ async def test_signing_in_leads_back_to_the_page_that_was_asked_for(shop: Instal
     assert answer.headers["location"] == "/people?lang=en"
 
 
+@pytest.mark.parametrize(
+    ("sent", "page"),
+    [
+        ("/me/second-factor/off", "/me"),
+        ("/me/second-factor/begin", "/me"),
+        ("/me/second-factor", "/me/second-factor"),
+        ("/me/sessions/x/end", "/me"),
+        ("/people/x/link", "/people"),
+        ("/pos/payments", "/pos"),
+        ("/pos/payments/x/check", "/pos/payments/x"),
+        ("/pos/shifts/x/close", "/pos/shifts/x"),
+        ("/pos/proof", "/pos/proof"),
+    ],
+)
+async def test_what_was_sent_without_a_session_leads_back_to_the_page_it_is_sent_from(
+    shop: Installation, sent: str, page: str
+) -> None:
+    assert (await Browser(shop).post(sent)).headers["location"] == f"/sign-in?next={page}"
+
+
 # AU-14: odd passwords
 
 

@@ -98,7 +98,7 @@ async function renew(form) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   try {
-    show(await (await fetch(form.action, { method: "POST" })).text());
+    show(await (await fetch(form.action, { method: "POST", headers: { "X-Swap": "1" } })).text());
     listen();
   } catch {
     connected(false);

@@ -17,6 +17,7 @@ export const hasOldMark = (main) => main.querySelector(".matching[hidden]") !== 
 export function begin(main) {
   serverSays(Number(main.dataset.now));
   warned = left(main) < SOON_MS;
+  for (const mark of main.querySelectorAll(".matching")) mark.hidden = false;
 }
 
 /** Show how time goes; true when something has just ended, so that the server must be asked. */

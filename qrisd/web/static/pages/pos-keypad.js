@@ -3,7 +3,11 @@
 const MOST_DIGITS = 10;
 
 const field = () => document.getElementById("amount");
-const digits = () => field().value.replace(/\D/g, "").replace(/^0+/, "");
+let shown = "";
+
+/** What an amount says: "Rp 15.000,00" is 15000. */
+const digits = (text) => text.replace(/,(\d{0,2}|-)\s*$/, "").replace(/\D/g, "").replace(/^0+/, "");
+const isAmount = (text) => /^\s*(rp\.?)?[\s\d.,-]*$/i.test(text);
 
 /** Make the keys of a page that has just been shown work. */
 export function begin() {
@@ -11,19 +15,23 @@ export function begin() {
   if (!keys) return;
   keys.hidden = false;
   field().inputMode = "none"; // the page's keys are larger than the phone's
-  put(digits());
+  shown = field().value;
+  put(digits(shown));
 }
 
 export function clear() {
   if (field()) put("");
 }
 
+/** What would not fit is left out whole: the half of it would be another amount. */
 function put(text) {
-  field().value = text.slice(0, MOST_DIGITS).replace(/\B(?=(\d{3})+$)/g, ".");
+  if (text.length <= MOST_DIGITS || text.length < digits(shown).length) shown = text.replace(/\B(?=(\d{3})+$)/g, ".");
+  field().value = shown;
 }
 
 function press(key) {
-  put(key === "back" ? digits().slice(0, -1) : `${digits()}${key}`.replace(/^0+/, ""));
+  const typed = digits(field().value);
+  put(key === "back" ? typed.slice(0, -1) : digits(`${typed}${key}`));
 }
 
 document.addEventListener("click", (event) => {
@@ -31,7 +39,7 @@ document.addEventListener("click", (event) => {
   if (key) press(key.dataset.key);
 });
 document.addEventListener("input", (event) => {
-  if (event.target === field()) put(digits());
+  if (event.target === field()) put(digits(isAmount(field().value) ? field().value : shown));
 });
 document.addEventListener("keydown", (event) => {
   if (!field() || event.ctrlKey || event.metaKey || event.altKey) return;

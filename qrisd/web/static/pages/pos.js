@@ -9,6 +9,8 @@ const ASK_EVERY_MS = 3000;
 const ASK_TILL_EVERY_MS = 6000;
 const ASK_ANYWAY_AFTER_MS = 20000;
 const WARN_AFTER_FAILURES = 3;
+const BY_ITSELF = { "X-By-Itself": "1" }; // nobody has touched the till: whoever is signed in may be far away
+const SWAPPED = { "X-Swap": "1" }; // what is refused is then said on a page that no console takes for a failure
 const [OPEN, CLOSED] = [1, 2]; // what a stream's readyState means
 
 const said = document.getElementById("said");
@@ -69,7 +71,7 @@ async function hear({ tag, until, now }) {
   if (until) main.dataset.until = until;
   const page = main;
   if (tag === page.dataset.tag) return;
-  const fresh = await (await fetch(page.dataset.address, { cache: "no-store" })).text();
+  const fresh = await (await fetch(page.dataset.address, { cache: "no-store", headers: BY_ITSELF })).text();
   if (page === main) show(fresh);
 }
 
@@ -148,8 +150,8 @@ async function send(form) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    await arrive(answer);
+    const body = new URLSearchParams(new FormData(form));
+    await arrive(await fetch(form.action, { method: "POST", body, headers: SWAPPED }));
   } catch {
     failed("sending", true); // the same form may be sent again: it makes no second payment
     connected(false);
@@ -160,7 +162,7 @@ async function send(form) {
 
 async function follow(link) {
   try {
-    await arrive(await fetch(link.href));
+    await arrive(await fetch(link.href, { headers: SWAPPED }));
   } catch {
     connected(false);
   }
@@ -169,7 +171,9 @@ async function follow(link) {
 /** Show what a link or a form led to, and where it is. */
 async function arrive(answer) {
   if (isSignedOut(answer)) return location.reload();
+  if (!answer.ok) throw new Error(answer.status);
   const text = await answer.text();
+  if (!isTill(text)) return isForm(answer) ? location.reload() : location.assign(answer.url);
   const moved = answer.redirected || (answer.url !== location.href && !isForm(answer));
   show(text, { moved });
   if (moved) history.pushState(null, "", answer.url);
@@ -177,6 +181,7 @@ async function arrive(answer) {
 }
 
 const isSignedOut = (answer) => answer.status === 401 || /\/sign-in$/.test(new URL(answer.url).pathname);
+const isTill = (text) => /<main [^>]*data-page=/.test(text);
 const isForm = (answer) => /\/(payments|check|cancel|renew)$/.test(new URL(answer.url).pathname);
 
 /** A phone must not go dark while a customer scans. */
@@ -230,9 +235,6 @@ setInterval(() => {
   if (stream?.readyState === CLOSED) listen();
 }, ASK_EVERY_MS);
 
-if (main.dataset.worker && navigator.serviceWorker) {
-  navigator.serviceWorker.register(main.dataset.worker, { scope: main.dataset.scope }).catch(() => {});
-}
 begin();
 listen();
 if (!navigator.onLine) connected(false);

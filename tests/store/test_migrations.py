@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,11 @@ URLS = [
     "https://shop.example",
     "https://x.example?q=1",
 ]
+
+ENTRY = (
+    "INSERT INTO ledger_entries (id, kind, debit_account, credit_account, amount, payment_id, refund_id, reason, "
+    "happened_at, created_at) VALUES (?, ?, ?, ?, 5, ?, ?, ?, 'then', 'later')"
+)
 
 
 def test_events_from_before_callbacks_can_be_replayed_and_are_not_sent(
@@ -46,3 +52,38 @@ def test_events_from_before_callbacks_can_be_replayed_and_are_not_sent(
         rows = conn.execute("SELECT url, endpoint, origin, status FROM callbacks ORDER BY event_id").fetchall()
         assert [tuple(row) for row in rows] == [(url, endpoint_of(url), origin_of(url), "DEAD") for url in URLS]
         assert not [one for one in violations(conn) if one.rule.startswith("callback")]
+
+
+def test_the_ledger_is_rebuilt_with_every_entry_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "old.db"
+    path.touch()
+    every = migrate.migrations()
+    with closing(connect(path)) as conn:
+        monkeypatch.setattr(migrate, "migrations", lambda: every[:11])
+        migrate.migrate(conn)
+        conn.execute("PRAGMA ignore_check_constraints = ON")
+        conn.execute("PRAGMA foreign_keys = OFF")
+        conn.execute(ENTRY, (1, "refund_done", "refunds_reserved", "cash", None, "r1", "a transfer"))
+        conn.execute(ENTRY, (3, "adjusted", "sales", "bank", None, None, "agreed"))
+        conn.execute(ENTRY, (7, "invented", "nothing", "nothing", "a payment that is gone", None, None))
+        conn.execute("PRAGMA ignore_check_constraints = OFF")
+        conn.execute("PRAGMA foreign_keys = ON")
+        before = [tuple(row) for row in conn.execute("SELECT * FROM ledger_entries")]
+        monkeypatch.setattr(migrate, "migrations", lambda: every)
+        assert 12 in migrate.migrate(conn)
+        assert [tuple(row) for row in conn.execute("SELECT * FROM ledger_entries")] == before
+        assert migrate.guards_of(conn) == migrate.guards(migrate.newest())
+        assert conn.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+        conn.execute(ENTRY, (8, "refund_done", "refunds_reserved", "bank", None, "r2", "a transfer"))
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            conn.execute(ENTRY, (9, "invented", "nothing", "sales", None, None, None))
+
+
+def test_a_migration_that_fails_leaves_foreign_keys_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "qrisd.db"
+    path.touch()
+    monkeypatch.setattr(migrate, "migrations", lambda: [(1, "CREATE TABLE t (id);"), (2, "nonsense;")])
+    with closing(connect(path)) as conn:
+        with pytest.raises(sqlite3.OperationalError):
+            migrate.migrate(conn)
+        assert conn.execute("PRAGMA foreign_keys").fetchone()[0] == 1

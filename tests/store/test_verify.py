@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import timedelta
@@ -9,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from qrisd.store import migrate
 from qrisd.store.db import connect
 from qrisd.store.verify import OFFENDERS_MAX, RULES, Finding, findings, violations
+from qrisd.store.verify.rules import Rule
 from tests.fakes.receiver import FakeReceiver
 from tests.fakes.server import Reply
+from tests.store import breaking
+from tests.store.books_breaks import BREAKS as BOOKS_BREAKS
 from tests.store.refund_breaks import BREAKS as REFUND_BREAKS
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
@@ -55,6 +58,10 @@ BREAKS = [
     ("settlement_match", f"{LINE} 0, 0, 0, 0, (SELECT payment_id FROM attempts LIMIT 1), NULL)"),
     ("settlement_net", f"{LINE} 1000, 7, 994, 0, NULL, NULL)"),
     ("settlement_files", "INSERT INTO settlement_files VALUES ('f', 'x', 'x', 'x', 'x', 1, 0, 0, 0, 0, 0, '', '')"),
+    ("attempt_amount", "UPDATE attempts SET amount = amount + 1 WHERE status = 'PENDING'"),
+    ("attempt_amount", "UPDATE attempts SET amount = amount - 1 WHERE status = 'EXPIRED' OR status = 'PAID'"),
+    ("attempt_amount", "UPDATE payments SET amount = amount + 1 WHERE order_id = 'INV-2'"),
+    ("attempt_amount", "UPDATE payments SET amount_due = amount_due + 1 WHERE order_id = 'INV-2'"),
     ("attempts", "UPDATE payments SET attempt = 2 WHERE order_id = 'INV-1'"),
     ("attempts", "DELETE FROM attempts WHERE payment_id = (SELECT id FROM payments WHERE order_id = 'INV-2')"),
     ("attempts", "UPDATE attempts SET number = 2"),
@@ -74,6 +81,10 @@ BREAKS = [
     ("event_body", "UPDATE events SET body = json_set(body, '$.type', 'payment.failed')"),
     ("event_body", "UPDATE events SET body = json_set(body, '$.data.id', 'another')"),
     ("event_body", "UPDATE events SET body = '{'"),
+    ("event_payment", "UPDATE payments SET amount = 14000, amount_due = 14000 WHERE order_id = 'INV-1'"),
+    ("event_payment", "UPDATE payments SET order_id = 'INV-1b' WHERE order_id = 'INV-1'"),
+    ("event_payment", "UPDATE payments SET paid_at = created_at WHERE order_id = 'INV-1'"),
+    ("event_payment", "UPDATE events SET body = json_set(body, '$.data.amount', 1)"),
     ("paid_event", "DELETE FROM events WHERE type = 'payment.paid'"),
     ("paid_event", "UPDATE events SET type = 'payment.paid'"),
     ("status_event", "DELETE FROM events WHERE type = 'payment.pending'"),
@@ -138,11 +149,7 @@ def checked(shop: Installation, *, later: timedelta | None = None) -> dict[str, 
 
 
 def break_in(shop: Installation, *statements: str) -> None:
-    """Change rows past every guard the database has."""
-    with closing(sqlite3.connect(shop.data_dir.database, isolation_level=None)) as conn:
-        conn.execute("PRAGMA ignore_check_constraints = ON")
-        for statement in statements:
-            assert conn.execute(statement).rowcount, "the break must change something"
+    breaking.break_in(shop.data_dir.database, *statements)
 
 
 async def test_nothing_is_wrong_with_what_the_service_does_itself(busy_shop: Installation) -> None:
@@ -178,7 +185,59 @@ async def test_a_break_is_noticed_by_its_rule(busy_shop: Installation, rule: str
 def test_every_rule_is_seen_to_fail_here() -> None:
     warnings = {rule.name for rule in RULES if rule.is_warning}
     assert warnings == {"unknown_outcome", "refund_unknown", "webhook_waiting", "callback_waiting"}
-    assert {rule.name for rule in RULES} - warnings <= {rule for rule, _ in (*BREAKS, *REFUND_BREAKS)}
+    seen = {rule for rule, _ in (*BREAKS, *REFUND_BREAKS, *BOOKS_BREAKS)}
+    assert {rule.name for rule in RULES} - warnings - seen == {"guards", "pages"}
+
+
+def test_no_rule_reads_all_that_somebody_did(tmp_path: Path) -> None:
+    """It would for each row anew, so that a large database could not be checked in time."""
+    path = tmp_path / "qrisd.db"
+    path.touch()
+    with closing(connect(path)) as conn:
+        migrate.migrate(conn)
+        for rule in (rule for rule in RULES if isinstance(rule, Rule)):
+            plan = conn.execute(f"EXPLAIN QUERY PLAN {rule.sql}", {"moves": "[]", "overdue": ""}).fetchall()
+            assert not [row["detail"] for row in plan if "audit_log_by_who" in row["detail"]], rule.name
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("DROP TRIGGER ledger_entries_are_not_replaced",), "ledger_entries_are_not_replaced is missing"),
+        (("DROP INDEX ledger_entries_paid_once",), "ledger_entries_paid_once is missing"),
+        (
+            ("CREATE TRIGGER quiet BEFORE INSERT ON ledger_entries BEGIN SELECT RAISE(IGNORE); END",),
+            "quiet is not ours",
+        ),
+        (
+            (
+                "DROP TRIGGER audit_log_is_not_changed",
+                "CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE ON audit_log BEGIN SELECT 1; END",
+            ),
+            "audit_log_is_not_changed was changed",
+        ),
+    ],
+)
+def test_a_guard_that_is_gone_is_named(tmp_path: Path, change: tuple[str, ...], told: str) -> None:
+    path = tmp_path / "qrisd.db"
+    path.touch()
+    with closing(connect(path)) as conn:
+        migrate.migrate(conn)
+        assert violations(conn) == []
+        for statement in change:
+            conn.execute(statement)
+        assert [(one.rule, one.offenders) for one in violations(conn)] == [("guards", (told,))]
+
+
+def test_the_guards_of_an_older_schema_are_those_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "old.db"
+    path.touch()
+    every = migrate.migrations()
+    with closing(connect(path)) as conn:
+        monkeypatch.setattr(migrate, "migrations", lambda: every[:9])
+        migrate.migrate(conn)
+        monkeypatch.setattr(migrate, "migrations", lambda: every)
+        assert "guards" not in {one.rule for one in violations(conn)}
 
 
 async def test_what_waits_for_an_hour_is_a_warning(busy_shop: Installation) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ import pytest
 from qrisd.domain.permissions import Role
 from qrisd.store.db import connect
 from qrisd.store.verify import violations
+from tests.store.breaking import break_in
 from tests.store.refund_breaks import BREAKS
 from tests.support.installation import Installation
 from tests.support.refunds import asked, becomes, decide, paid, person
@@ -52,11 +52,14 @@ async def test_refunds_of_every_kind_break_no_rule(refunded: Installation) -> No
 
 @pytest.mark.parametrize(("rule", "statements"), BREAKS)
 async def test_a_break_is_noticed_by_its_rule(refunded: Installation, rule: str, statements: tuple[str, ...]) -> None:
-    with closing(sqlite3.connect(refunded.data_dir.database, isolation_level=None)) as conn:
-        conn.execute("PRAGMA ignore_check_constraints = ON")
-        for statement in statements:
-            conn.execute(statement)
+    break_in(refunded.data_dir.database, *statements)
     assert rule in broken(refunded)
+
+
+async def test_requests_from_before_their_content_was_written_down_break_no_rule(refunded: Installation) -> None:
+    for part in ("$.content_hash", "$.method", "$.payment", "$.amount"):
+        break_in(refunded.data_dir.database, f"UPDATE audit_log SET after = json_remove(after, '{part}')")
+    assert broken(refunded) == {"audit_chain"}
 
 
 async def test_an_outcome_that_is_unknown_for_an_hour_is_a_warning(refunded: Installation) -> None:

@@ -17,7 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from qrisd.api.json_body import BadBody
 from qrisd.api.requests import acting, bad_query, read_day, read_query, read_row_cursor, read_whole_number
+from qrisd.domain.business_day import Zones
 from qrisd.domain.errors import Forbidden
 from qrisd.domain.mdr import Mdr
 from qrisd.domain.settlement import Imported, Kind
@@ -43,10 +45,13 @@ _FILE_ID: Final = re.compile(r"[0-9a-f-]{36}")
 class SettlementsApi:
     """The handlers. One report is imported at a time, so that payments keep the processor."""
 
-    def __init__(self, *, db: Database, reports: Reports, mdr: Mdr, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, db: Database, reports: Reports, mdr: Mdr, zones: Zones, clock: Callable[[], datetime]
+    ) -> None:
         self._db = db
         self._reports = reports
         self._mdr = mdr
+        self._zones = zones
         self._clock = clock
         self._one_at_a_time = asyncio.Semaphore(1)
 
@@ -75,14 +80,15 @@ class SettlementsApi:
         limit = _limit(query)
         since, until, before = read_day(query, "from"), read_day(query, "to"), read_row_cursor(query)
         wanted = Filter(since=since, until=until, provider=query.get("provider"), before=before)
-        zone = self._reports.zone
-        found, cursor = await self._db.read(lambda conn: overcharges.page(conn, wanted, self._mdr, zone, limit))
+        page = partial(overcharges.page, wanted=wanted, mdr=self._mdr, zones=self._zones, limit=limit)
+        found, cursor = await self._db.read(page)
         data = [overcharge_resource(one.line, one.criteria, one.expected_fee) for one in found]
         return _json({"data": data, "next_cursor": None if cursor is None else str(cursor)})
 
     async def import_report(self, request: Request, caller: Caller) -> Response:
         query = read_query(request, IMPORT_PARAMETERS)
         _refuse_limited(caller)
+        _refuse_form(request)
         dry_run, by = _flag(query, "dry_run") or False, acting(request, caller)
         if "provider" not in query:
             raise bad_query("provider", "is missing; say whose report it is")
@@ -109,6 +115,14 @@ async def _receive(request: Request, path: Path) -> None:
     with path.open("wb") as file:
         async for chunk in request.stream():
             file.write(chunk)
+
+
+def _refuse_form(request: Request) -> None:
+    """Raises BadBody for a form with parts, in which the file is only one of them. Any other media type is taken: what
+    a file is, it says itself."""
+    if request.headers.get("content-type", "").strip().lower().startswith("multipart/"):
+        what = "send the file itself as the body, not a form: with curl --data-binary @FILE instead of -F"
+        raise BadBody(415, "unsupported_media_type", f"This media type is not read; {what}.")
 
 
 def _refuse_limited(caller: Caller) -> None:

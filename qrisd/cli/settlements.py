@@ -125,10 +125,10 @@ def _overcharges(conn: Connection, settings: Settings, wanted: Filter, limit: in
 
     from qrisd.services.overcharges import page
 
-    zone, mdr = settings.zones.merchant, settings.mdr.table
+    zones, mdr = settings.zones, settings.mdr.table
     found: list[Overcharge] = []
     while len(found) < limit:
-        more, before = page(conn, wanted, mdr, zone, limit - len(found))
+        more, before = page(conn, wanted, mdr, zones, limit - len(found))
         found += more
         if before is None:
             break
@@ -150,6 +150,9 @@ def _print_imported(done: Imported) -> None:
     typer.echo(f"{file.name}: {file.layout}, {total.lines} lines of {file.provider}")
     typer.echo(f"  amount {rupiah(total.amount)}, fee {rupiah(total.fee)}, net {rupiah(total.net_amount)}")
     typer.echo(f"  {done.new} new, {done.changed} changed, {file.repeated} known already")
+    if done.planned:
+        again = "import the same file again from that day on"
+        typer.echo(f"  {done.planned} are to be paid out on a day to come: {again}")
     if done.unmatched:
         typer.echo(f"  {done.unmatched} are about no payment here: `qrisd settlements list --unmatched`")
     for why, count in done.skipped.items():

@@ -101,14 +101,16 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What a report came to. `total` is all of its lines, the counts after it what became of them; `skipped` are rows
-    about no money of a QRIS, by the reason; `file` is as it is stored, or would be."""
+    """What a report came to. `total` is all of its lines, the counts after it what became of them; `planned` are those
+    to be paid out on a day to come, for which the same file can be imported again; `skipped` are rows about no money of
+    a QRIS, by the reason; `file` is as it is stored, or would be."""
 
     file: File
     is_dry_run: bool
     total: Sums
     new: int
     changed: int
+    planned: int
     unmatched: int
     skipped: Mapping[str, int]
     has_fees: bool

@@ -18,6 +18,8 @@ Cell = object
 # As many digits as the amount of any report has; what is longer is no amount.
 _LONGEST: Final = 15
 _DRESS: Final = re.compile(r"^(?:IDR|Rp\.?)\s*|\s*IDR$", re.IGNORECASE)
+# What a spreadsheet shows for 0 rupiah.
+_NOTHING: Final = re.compile(r"(?:IDR|Rp\.?)\s*-", re.IGNORECASE)
 # "15.000,-" is 15.000 rupiah and no cents; its dash is no sign.
 _NO_CENTS: Final = re.compile(r"([.,])-{1,2}(?=\s*\)?$)")
 _PLAIN: Final = re.compile(r"[0-9]{1,15}")
@@ -45,7 +47,8 @@ class AmountReader:
             raise ValueError("is no amount")
         if not abs(cell) < 10**_LONGEST:  # said so, NaN is refused, too
             raise ValueError("is too large for an amount")
-        return self._in_rupiah(Decimal(str(cell)))
+        # A spreadsheet shows 15 digits; what is behind them is left over from its sums.
+        return self._in_rupiah(Decimal(f"{cell:.15g}"))
 
     def _from_text(self, cell: str) -> int:
         text = _DRESS.sub("", cell.strip())
@@ -53,6 +56,8 @@ class AmountReader:
             return self._in_rupiah(int(text))
         text, sign = _unsigned(_NO_CENTS.sub(_in_digits, text))
         text = _DRESS.sub("", text)
+        if _NOTHING.fullmatch(cell.strip()):
+            return 0
         if len(text) > _LONGEST + 6:
             raise ValueError("is too large for an amount")
         mark = self._mark_of(text)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from qrisd.domain.settlement import Kind, Line
 from qrisd.reports.cells import Row, WrongCell
 from qrisd.reports.layout import Found, plain
-from qrisd.reports.lines import LineReader, Read, Skipped, day_of, read_rows
+from qrisd.reports.lines import LineReader, Read, Skipped, read_rows
 
 _REVERSAL: Final = "reversal"
 _PARTS: Final = ("transaction", "fee", "vat")
@@ -37,10 +37,10 @@ class _Parts:
     vat: int = 0
 
 
-def read_balance(found: Found, provider: str, ours: ZoneInfo) -> Iterator[Read]:
+def read_balance(found: Found, provider: str, ours: ZoneInfo, today: date) -> Iterator[Read]:
     """The lines of a balance report: rows that cannot be read first, then the lines in the order they began. `ours` is
-    the merchant's zone. Raises Invalid when the whole file cannot be read."""
-    reader = LineReader(found, provider, ours)
+    the merchant's zone, `today` the business day there. Raises Invalid when the whole file cannot be read."""
+    reader = LineReader(found, provider, ours, today)
     lines: dict[tuple[Kind, str], _Parts] = {}
     for row in read_rows(found, reader.columns):
         try:
@@ -51,7 +51,7 @@ def read_balance(found: Found, provider: str, ours: ZoneInfo) -> Iterator[Read]:
             if skipped is not None:
                 yield skipped
     while lines:
-        yield _line(lines.pop(next(iter(lines))), provider)
+        yield reader.planned(_line(lines.pop(next(iter(lines))), provider))
 
 
 def _add(lines: dict[tuple[Kind, str], _Parts], row: Row, reader: LineReader) -> Skipped | None:
@@ -62,28 +62,29 @@ def _add(lines: dict[tuple[Kind, str], _Parts], row: Row, reader: LineReader) ->
         return skipped or (kind if isinstance(kind, Skipped) else None)
     part, amount = _part(row), _signed(row)
     group = row.text("group") or reader.line_id(row)
-    parts = lines.setdefault((kind, group), _begun(row, kind, reader.line_id(row)))
+    line_id, day = reader.line_id(row), reader.day(row, is_settled=True)
+    parts = lines.setdefault((kind, group), _begun(row, kind, line_id, day))
     if part == "transaction":
-        _take_transaction(parts, row, reader.line_id(row), amount)
+        _take_transaction(parts, row, line_id, day, amount)
     else:
         parts.fee -= amount
         parts.vat -= amount if part == "vat" else 0
     return None
 
 
-def _take_transaction(parts: _Parts, row: Row, line_id: str, amount: int) -> None:
+def _take_transaction(parts: _Parts, row: Row, line_id: str, day: date, amount: int) -> None:
     if not parts.has_transaction:
         parts.line_id, parts.row_number, parts.raw = line_id, row.number, row.raw()
-        parts.day, parts.has_transaction = day_of(row, is_settled=True), True
+        parts.day, parts.has_transaction = day, True
     parts.amount += amount
 
 
-def _begun(row: Row, kind: Kind, line_id: str) -> _Parts:
+def _begun(row: Row, kind: Kind, line_id: str, day: date) -> _Parts:
     return _Parts(
         line_id=line_id,
         kind=kind,
         row_number=row.number,
-        day=day_of(row, is_settled=True),
+        day=day,
         reference=row.text("reference"),
         provider_trx_id=row.text("provider_trx_id"),
         provider_ref_no=row.text("provider_ref_no"),

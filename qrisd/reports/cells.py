@@ -18,9 +18,17 @@ from qrisd.reports.table import Cells, refusal
 _LONGEST: Final = 255
 _AMOUNTS: Final = ("amount", "fee", "vat", "more_fees", "net_amount")
 _MOMENTS: Final = ("settlement_date", "expected_date", "transacted_at")
+# A row with a day or a word for what it is may be a line, whatever else is in it.
+_OF_LINES: Final = (*_MOMENTS, "status", "settlement_status", "kind")
+_SUM: Final = re.compile(r"(?:(?:grand|sub)[ -]?)?total\b|jumlah\b", re.IGNORECASE)
+_LONGEST_NOTE: Final = 40
 # What a spreadsheet makes of a long number: its last digits are lost.
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{2}")
 _EXACT_MAX: Final = 10**15
+# How a number is kept as text on its way through a spreadsheet: ="0123" or '0123.
+_KEPT: Final = re.compile(r'="(.*)"|\'(.*)')
+# Cells of nothing but these are empty; rows of them are a line that is drawn.
+_RULES: Final = "-\u2010\u2012\u2013\u2014=_"
 
 
 class WrongCell(Exception):
@@ -77,8 +85,8 @@ class Row:
         place = self._place(name)
         if place is None:
             return None
-        cell = self._cells[place]
-        found = cell.strip() if isinstance(cell, str) else _digits(cell)
+        cell = _bare(self._cells[place])
+        found = cell if isinstance(cell, str) else _digits(cell)
         if found is None or _SCIENTIFIC.fullmatch(found):
             raise self.wrong(name, "was turned into a number and has lost digits: make the column text and export anew")
         if len(found) > _LONGEST:
@@ -96,7 +104,7 @@ class Row:
 
     def _amount_at(self, place: int) -> int:
         try:
-            return self._columns.amounts[place].read(self._cells[place])
+            return self._columns.amounts[place].read(_bare(self._cells[place]))
         except ValueError as error:
             raise self._wrong_at(place, str(error)) from None
 
@@ -104,7 +112,7 @@ class Row:
         """The business day. Raises WrongCell."""
         place = self._place(name)
         try:
-            return None if place is None else self._columns.moments[place].day(self._cells[place], self._zone())
+            return None if place is None else self._moments(place).day(_bare(self._cells[place]), self._zone())
         except ValueError as error:
             raise self.wrong(name, str(error)) from None
 
@@ -112,9 +120,12 @@ class Row:
         """The time in UTC. Raises WrongCell."""
         place = self._place(name)
         try:
-            return None if place is None else self._columns.moments[place].moment(self._cells[place], self._zone())
+            return None if place is None else self._moments(place).moment(_bare(self._cells[place]), self._zone())
         except ValueError as error:
             raise self.wrong(name, str(error)) from None
+
+    def _moments(self, place: int) -> MomentReader:
+        return self._columns.moments[place]
 
     def _zone(self) -> tzinfo | None:
         text = self.text("timezone")
@@ -123,8 +134,28 @@ class Row:
         except ValueError as error:
             raise self.wrong("timezone", str(error)) from None
 
+    def has(self, name: str) -> bool:
+        """Whether the file has a column for the field."""
+        return self._columns.has(name)
+
     def is_empty(self) -> bool:
-        return not any(self._is_filled(place) for place in range(len(self._cells)))
+        return self._first() is None
+
+    def note(self, identity: str) -> str | None:
+        """The words of a row that is no line, such as a sum below the lines or who printed them; None for every other.
+        `identity` is the field that tells lines apart."""
+        first = self._first()
+        if first is None or any(self._place(name) is not None for name in _OF_LINES):
+            return None
+        words = _shown(self._cells[first])
+        is_alone = not any(self._is_filled(place) for place in range(first + 1, len(self._cells)))
+        # A word alone may be the id of a line that was cut off.
+        is_remark = is_alone and (" " in words or first not in self._columns.places[identity])
+        return words[:_LONGEST_NOTE] if is_remark or _SUM.match(words) else None
+
+    def _first(self) -> int | None:
+        """The first cell with something in it."""
+        return next((place for place in range(len(self._cells)) if self._is_filled(place)), None)
 
     def raw(self) -> dict[str, str]:
         """The cells that were read, by their headers."""
@@ -155,7 +186,18 @@ class Row:
         if place >= len(self._cells):
             return False
         cell = self._cells[place]
-        return not (cell is None or (isinstance(cell, str) and not cell.strip()))
+        return not (cell is None or (isinstance(cell, str) and not cell.strip().strip(_RULES)))
+
+
+def _bare(cell: object) -> object:
+    """The cell without what keeps a spreadsheet from making a number of it, and without blanks around."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    if not text.startswith(("=", "'")):
+        return text
+    kept = _KEPT.fullmatch(text)
+    return text if kept is None else (kept[1] or kept[2] or "").strip()
 
 
 def _digits(cell: object) -> str | None:

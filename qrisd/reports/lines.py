@@ -1,10 +1,13 @@
-"""The rows of a report as lines of a settlement."""
+"""The rows of a report as lines of a settlement.
+
+What is to be paid out on a day to come is planned: it is expected only, whatever the report calls it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,8 +15,12 @@ from qrisd.domain.errors import FieldError
 from qrisd.domain.settlement import Kind, Line
 from qrisd.reports.cells import Columns, Row, WrongCell
 from qrisd.reports.layout import IDENTITIES, Found, Standing, plain
+from qrisd.reports.money import read_money
+from qrisd.reports.table import Cells
 
 CURRENCY: Final = "IDR"
+# Payouts are planned over the longest holidays of the banks, about two weeks; what is further off is a slip.
+PLANNED_AT_MOST: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +41,32 @@ class Voided:
 
 
 @dataclass(frozen=True, slots=True)
-class Fee:
-    """What was kept of one line, tax included, and what is left of it."""
+class Planned:
+    """A line that the report calls paid out, on a day that is still to come; `line` is not settled."""
 
-    fee: int
-    vat: int
-    net_amount: int
+    line: Line
 
 
-Read = Line | Voided | Skipped | FieldError
+Read = Line | Planned | Voided | Skipped | FieldError
 
 
 def read_rows(found: Found, columns: Columns) -> Iterator[Row]:
-    """The rows below the header that have something in them."""
+    """The rows below the header that have something in them; the header again, on every printed page, is nothing."""
     for number, cells in found.table.rows():
         row = Row(number, cells, columns)
-        if number > found.header_row and not row.is_empty():
+        if number > found.header_row and not row.is_empty() and not _is_header(cells, found):
             yield row
 
 
-def read_lines(found: Found, provider: str, ours: ZoneInfo) -> Iterator[Read]:
+def _is_header(cells: Cells, found: Found) -> bool:
+    pairs = zip(cells, found.headers, strict=False)
+    return len(cells) >= len(found.headers) and all(isinstance(one, str) and one.strip() == name for one, name in pairs)
+
+
+def read_lines(found: Found, provider: str, ours: ZoneInfo, today: date) -> Iterator[Read]:
     """Every row as what it is, in the file's order; a row that cannot be read as its FieldError. `ours` is the
-    merchant's zone. Raises Invalid when the whole file cannot be read."""
-    reader = LineReader(found, provider, ours)
+    merchant's zone, `today` the business day there. Raises Invalid when the whole file cannot be read."""
+    reader = LineReader(found, provider, ours, today)
     for row in read_rows(found, reader.columns):
         try:
             yield reader.read(row)
@@ -67,9 +77,10 @@ def read_lines(found: Found, provider: str, ours: ZoneInfo) -> Iterator[Read]:
 class LineReader:
     """Reads rows in which one row is one line."""
 
-    def __init__(self, found: Found, provider: str, ours: ZoneInfo) -> None:
+    def __init__(self, found: Found, provider: str, ours: ZoneInfo, today: date) -> None:
         self.columns = Columns.of(found, ours)
         self._provider = provider
+        self._today = today
         layout = found.layout
         self._channels = [plain(word) for word in layout.channels]
         self._kinds = {plain(word): kind for word, kind in layout.kinds.items()}
@@ -78,7 +89,7 @@ class LineReader:
         self._is_settled_by_date = layout.is_settled_by_date
         self._identity = next(name for name in IDENTITIES if self.columns.has(name))
 
-    def read(self, row: Row) -> Line | Voided | Skipped:
+    def read(self, row: Row) -> Line | Planned | Voided | Skipped:
         """What the row is. Raises WrongCell."""
         row.refuse_more_cells()
         skipped = self.skipped(row)
@@ -96,7 +107,10 @@ class LineReader:
         return self._line(row, kind, standing is Standing.SETTLED, status)
 
     def skipped(self, row: Row) -> Skipped | None:
-        """Why the row is about no QRIS, if so: another channel, or another money."""
+        """Why the row is about no QRIS, if so: no line, another channel, or another money."""
+        note = row.note(self._identity)
+        if note is not None:
+            return Skipped(f"no line: {note!r}")
         channel = row.text("channel")
         if channel is not None and self._channels and not any(word in plain(channel) for word in self._channels):
             return Skipped(self._said(row, "channel"))
@@ -144,17 +158,19 @@ class LineReader:
             raise row.wrong(name, f"is none of the known words: {', '.join(known) or 'none'}")
         return known[plain(word)]
 
-    def _line(self, row: Row, kind: Kind, is_settled: bool, status: str | None) -> Line:
-        amount, kept = self._money(row, kind)
-        return Line(
+    def _line(self, row: Row, kind: Kind, is_settled: bool, status: str | None) -> Line | Planned | Skipped:
+        money = read_money(row, kind)
+        if money is None:
+            return Skipped(self._said(row, "amount"))
+        line = Line(
             provider=self._provider,
             kind=kind,
             line_id=self.line_id(row),
-            amount=amount,
-            fee=kept.fee,
-            vat=kept.vat,
-            net_amount=kept.net_amount,
-            settlement_date=day_of(row, is_settled=is_settled),
+            amount=money.amount,
+            fee=money.fee,
+            vat=money.vat,
+            net_amount=money.net_amount,
+            settlement_date=self.day(row, is_settled=is_settled),
             is_settled=is_settled,
             row_number=row.number,
             reference=row.text("reference"),
@@ -166,46 +182,26 @@ class LineReader:
             status=status,
             raw=row.raw(),
         )
+        return self.planned(line)
 
-    def _money(self, row: Row, kind: Kind) -> tuple[int, Fee]:
-        amount = row.amount("amount")
-        if amount is None:
-            raise row.wrong("amount", "is empty")
-        if kind is Kind.FEE:
-            return 0, Fee(abs(amount), abs(row.amount("vat") or 0), -abs(amount))
-        if kind is Kind.REFUND:
-            amount = -abs(amount)
-        if kind is Kind.PAYMENT and amount <= 0:
-            raise row.wrong("amount", "is no payment; money that goes back is a refund")
-        return amount, self._fee(row, amount)
+    def planned(self, line: Line) -> Line | Planned:
+        """The line, or what it is until its day has come."""
+        is_early = line.is_settled and line.settlement_date > self._today
+        return Planned(replace(line, is_settled=False)) if is_early else line
 
-    def _fee(self, row: Row, amount: int) -> Fee:
-        """The net amount, where the report gives one, is what counts; the fees must explain it."""
-        fee, vat = abs(row.amount("fee") or 0), abs(row.amount("vat") or 0)
-        more = sum(abs(part) for part in row.amounts("more_fees"))
-        net = row.amount("net_amount")
-        if net is None:
-            return Fee(fee + vat + more, vat, amount - fee - vat - more)
-        net = -abs(net) if amount < 0 else net
-        kept = amount - net
-        explained = not self.columns.has("fee") or kept in (0, fee, fee + vat, fee + vat + more)
-        # A fee that is given back with a refund is written without a sign.
-        if not explained and not (amount < 0 and -kept in (fee, fee + vat, fee + vat + more)):
-            raise row.wrong("net_amount", f"is not {amount} less the fee of {fee + vat + more}")
-        return Fee(kept, vat if kept > 0 else 0, net)
+    def day(self, row: Row, *, is_settled: bool) -> date:
+        """The business day it is paid out, or expected to be. Raises WrongCell."""
+        names = ["settlement_date", "expected_date", "transacted_at"]
+        for name in names if is_settled else [names[1], names[0], names[2]]:
+            day = row.day(name)
+            if day is not None and is_settled and day > self._today + PLANNED_AT_MOST:
+                raise row.wrong(name, f"is more than {PLANNED_AT_MOST.days} days after today, {self._today}")
+            if day is not None:
+                return day
+        raise WrongCell(row.number, "date", "has no day on which it is paid out, and no time of the transaction")
 
     def _said(self, row: Row, name: str) -> str:
         """A column's header and the row's word in it."""
         if not self.columns.has(name):
             return "not settled"
         return f"{self.columns.headers[self.columns.places[name][0]]}: {row.text(name)}"
-
-
-def day_of(row: Row, *, is_settled: bool) -> date:
-    """The business day it is paid out, or expected to be. Raises WrongCell."""
-    names = ["settlement_date", "expected_date", "transacted_at"]
-    for name in names if is_settled else [names[1], names[0], names[2]]:
-        day = row.day(name)
-        if day is not None:
-            return day
-    raise WrongCell(row.number, "date", "has no day on which it is paid out, and no time of the transaction")

@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from qrisd.domain import business_day
+from qrisd.reports.month_names import in_digits
 
 Cell = object
 
@@ -20,11 +21,13 @@ _ISO: Final = re.compile(
     r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?) ?(Z|UTC|WIB|WITA|WIT|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
 _OFFSET: Final = re.compile(r"(?:UTC|GMT)?([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
+_YEARS: Final = range(2000, 2100)
 _NAMED: Final = {"Z": "UTC", "GMT": "UTC", "WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
 
 
 class MomentReader:
-    """Reads the cells of one column. `zone` is the report's, `ours` the merchant's, `date_format` as for strptime."""
+    """Reads the cells of one column. `zone` is the report's, `ours` the merchant's, `date_format` as for strptime, with
+    the names of months in English or Indonesian."""
 
     def __init__(self, zone: tzinfo, ours: ZoneInfo, date_format: str | None = None) -> None:
         self._zone = zone
@@ -48,6 +51,12 @@ class MomentReader:
         return business_day.of(aware, self._ours)
 
     def _read(self, cell: Cell) -> datetime | date:
+        found = self._parsed(cell)
+        if found.year not in _YEARS:
+            raise ValueError("is no day or time that exists")
+        return found
+
+    def _parsed(self, cell: Cell) -> datetime | date:
         if isinstance(cell, date):  # a datetime, too
             return cell
         if not isinstance(cell, str):
@@ -96,7 +105,7 @@ def _to_microseconds(hour: str) -> str:
 
 def _by_format(text: str, date_format: str) -> datetime | date:
     try:
-        found = datetime.strptime(text, date_format)
+        found = datetime.strptime(*in_digits(text, date_format))
     except ValueError:
         raise ValueError(f"is not written as the layout's date_format {date_format!r} says") from None
     return found if "%H" in date_format or "%I" in date_format else found.date()

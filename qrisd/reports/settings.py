@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
@@ -19,6 +20,8 @@ _NAMES: Final = tuple(layout.name for layout in PRESETS)
 _PRESETS_ONLY: Final = frozenset({"part", "direction", "group"})
 _COLUMNS: Final = tuple(name for name in FIELDS if name not in _PRESETS_ONLY)
 _DATES: Final = ("settlement_date", "transacted_at")
+_MARK: Final = re.compile(r"%(.?)", re.DOTALL)
+_MARKS: Final = frozenset("dmbByYHIMSfpz%")
 
 
 def _several(value: Any) -> Any:
@@ -41,7 +44,9 @@ class LayoutSettings(BaseModel):
     unit: Unit | None = Field(None, description="What the amounts are: rupiah or cents.")
     decimal: Mark | None = Field(None, description='What is before a fraction: "." or ",".')
     timezone: str | None = Field(None, description="The zone of times without one; the merchant's when unset.")
-    date_format: str | None = Field(None, description="How days and times are written, such as %d/%m/%Y %H:%M.")
+    date_format: str | None = Field(
+        None, description="How days and times are written, such as %d/%m/%Y %H:%M or %d %b %Y."
+    )
     statuses: dict[str, Standing] = Field(
         default_factory=dict, description="What words in the status column mean: settled, waiting, skipped or void."
     )
@@ -75,8 +80,8 @@ class LayoutSettings(BaseModel):
     @field_validator("date_format")
     @classmethod
     def _is_format(cls, date_format: str | None) -> str | None:
-        if date_format is not None and not all(mark in date_format for mark in ("%d", "%m", "%Y")):
-            raise ValueError("must have %d, %m and %Y, such as %d/%m/%Y or %d-%m-%Y %H:%M:%S")
+        if date_format is not None:
+            _refuse_format(_MARK.findall(date_format))
         return date_format
 
     @model_validator(mode="after")
@@ -94,6 +99,22 @@ class LayoutSettings(BaseModel):
         if missing:
             raise ValueError("must have " + "; ".join(missing))
         return self
+
+
+def _refuse_format(marks: Sequence[str]) -> None:
+    """Raises ValueError for a format that says no day, or one that cannot be followed."""
+    unknown = [mark for mark in marks if mark not in _MARKS]
+    if unknown:
+        known = " ".join(f"%{mark}" for mark in sorted(_MARKS, key=str.casefold))
+        raise ValueError(f"{'%' + unknown[0]!r} is not read; use {known}, and write other words as they are")
+    months, years = ([mark for mark in marks if mark in wanted] for wanted in ("mbB", "yY"))
+    if "d" not in marks or not months or not years:
+        raise ValueError(
+            "must have %d, a month (%m, %b or %B) and a year (%Y or %y), such as %d/%m/%Y or %d %b %Y, %H:%M"
+        )
+    for what, several in (("month", months), ("year", years)):
+        if len(several) > 1:
+            raise ValueError(f"says the {what} twice")
 
 
 def layouts_for(described: Mapping[str, LayoutSettings], provider: str, kinds: Collection[str]) -> list[Layout]:

@@ -18,17 +18,16 @@ from uuid_utils.compat import uuid7
 
 from qrisd.domain import business_day
 from qrisd.domain.errors import FieldError, Invalid, ReportKnown, StorageUnavailable
-from qrisd.domain.ledger import Entry
 from qrisd.domain.settlement import File, Imported, Line, Sums, postings
 from qrisd.reports.balance import read_balance
-from qrisd.reports.layout import Found, find_layout
-from qrisd.reports.lines import Read, Skipped, Voided, read_lines
+from qrisd.reports.layout import Found, find_layout, plain
+from qrisd.reports.lines import Planned, Read, Skipped, Voided, read_lines
 from qrisd.reports.sources import Source
 from qrisd.reports.table import refusal, tables
 from qrisd.store import audit_log, settlement_files, settlement_staging
 from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, storage_error
-from qrisd.store.settlement_staging import Contradiction
+from qrisd.store.settlement_staging import Contradiction, Staged
 
 ERRORS_MAX: Final = 100
 # Lines that are stored in one transaction, and what others who wait to write have between two of them.
@@ -47,6 +46,7 @@ class _Reading:
     lines: int = 0
     wrong: int = 0
     errors: list[FieldError] = field(default_factory=list)
+    planned: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     days: dict[date, datetime] = field(default_factory=dict)
 
@@ -127,7 +127,8 @@ def _refuse_known(conn: Connection, sha256: str) -> None:
 def _stage(conn: Connection, task: _Task) -> None:
     """Read the file into the temporary table, and find what its lines are about."""
     source, reading, found = task.source, task.reading, task.found
-    read = (read_balance if "part" in found.places else read_lines)(found, source.provider, source.zone)
+    today = business_day.of(task.now, source.zone)
+    read = (read_balance if "part" in found.places else read_lines)(found, source.provider, source.zone, today)
     with _at_once(conn):
         for batch in _batches(_lines(read, reading, source)):
             settlement_staging.add(conn, batch, reading.lines + 1)
@@ -141,7 +142,10 @@ def _stage(conn: Connection, task: _Task) -> None:
 
 def _compare(conn: Connection, task: _Task) -> None:
     settlement_staging.compare(conn)
-    _refuse(task.reading, settlement_staging.contradictions(conn, ERRORS_MAX), task.found)
+    layout = task.found.layout
+    days = {plain(name) for name in layout.columns.get("settlement_date", ())}
+    found = settlement_staging.contradictions(conn, ERRORS_MAX, layout.name, lambda header: plain(header) in days)
+    _refuse(task.reading, found, task.found)
 
 
 def _store(conn: Connection, task: _Task, done: Imported, others: int) -> Imported:
@@ -175,7 +179,9 @@ def _store_part(conn: Connection, task: _Task, file: File, first: int, last: int
 
 
 def _finish(conn: Connection, task: _Task, file: File) -> None:
-    settlement_files.finish(conn, file.id, task.sha256)
+    # What is planned is not here yet: the file stays unknown by its hash, so that it can be imported on that day.
+    if not task.reading.planned:
+        settlement_files.finish(conn, file.id, task.sha256)
     told = {"provider": file.provider, "name": file.name, "net_amount": file.net_amount}
     audit_log.add(conn, task.by, "settlement.imported", task.now, what=file.id, after=told)
 
@@ -219,22 +225,23 @@ def _imported(conn: Connection, task: _Task, *, is_dry_run: bool) -> Imported:
         total=sums.get("all", _NONE),
         new=brought[0].lines,
         changed=brought[1].lines + brought[2].lines,
+        planned=task.reading.planned,
         unmatched=sums.get("unmatched", _NONE).lines,
         skipped={why: count for why, count in skipped.most_common() if count},
         has_fees=any(name in task.found.places for name in ("fee", "net_amount", "part")),
     )
 
 
-Staged = tuple[Line, bool, tuple[Entry, ...]]
-
-
 def _lines(read: Iterable[Read], reading: _Reading, source: Source) -> Iterator[Staged]:
     provider, zone = source.provider, source.zone
     for one in read:
         if isinstance(one, Line):
-            yield one, False, postings(one, _start_of(one.settlement_date, reading, zone))
+            yield Staged(one, postings(one, _start_of(one.settlement_date, reading, zone)))
+        elif isinstance(one, Planned):
+            reading.planned += 1
+            yield Staged(one.line, is_planned=True)
         elif isinstance(one, Voided):
-            yield _void(one, provider), True, ()
+            yield Staged(_void(one, provider), is_void=True)
         elif isinstance(one, Skipped):
             reading.skipped[one.why] += 1
         else:

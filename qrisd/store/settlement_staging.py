@@ -6,9 +6,11 @@ all without keeping anybody from writing; only the last step, `move`, needs the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from qrisd.domain.ledger import Entry
@@ -27,8 +29,8 @@ _TABLES: Final = (
     "DROP TABLE IF EXISTS temp.staged",
     "DROP TABLE IF EXISTS temp.staged_entries",
     # `change` is what becomes of the line: new, changed, fee (it came later), repeated, gone (void and never known).
-    f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {_LINE_COLUMNS}, is_void, provider, attempt_id, payment_id, "
-    "settlement_id, change)",
+    f"CREATE TEMP TABLE staged (id INTEGER PRIMARY KEY, {_LINE_COLUMNS}, is_void, is_planned, says_day, provider, "
+    "attempt_id, payment_id, settlement_id, change)",
     "CREATE INDEX temp.staged_by_line ON staged (kind, line_id)",
     "CREATE TEMP TABLE staged_entries (staged_id, kind, debit_account, credit_account, amount, happened_at)",
     "CREATE INDEX temp.staged_entries_by_line ON staged_entries (staged_id)",
@@ -36,6 +38,17 @@ _TABLES: Final = (
 _TAKEN_OVER: Final = (
     "amount, fee, vat, net_amount, settlement_date, is_settled, transacted_at, batch, status, row_number, raw"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A line as it is put down: whether it is void, whether it is planned (to be settled on a day to come), and what it
+    posts, which is nothing while it is not settled."""
+
+    line: Line
+    entries: Sequence[Entry] = ()
+    is_void: bool = False
+    is_planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +66,19 @@ def begin(conn: Connection) -> None:
         conn.execute(statement)
 
 
-def add(conn: Connection, lines: Sequence[tuple[Line, bool, Iterable[Entry]]], first_id: int) -> None:
-    """Put down lines, numbered from `first_id`: each with whether it is void, and what it posts once it is settled."""
+def add(conn: Connection, lines: Sequence[Staged], first_id: int) -> None:
+    """Put down lines, numbered from `first_id`."""
     conn.executemany(
-        f"INSERT INTO staged (id, provider, is_void, {_LINE_COLUMNS}) VALUES (?, ?, ?, {marks(_NAMES)})",
-        [(staged_id, line.provider, void, *_values(line)) for staged_id, (line, void, _) in enumerate(lines, first_id)],
+        f"INSERT INTO staged (id, is_void, is_planned, provider, says_day, {_LINE_COLUMNS}) "
+        f"VALUES (?, ?, ?, ?, ?, {marks(_NAMES)})",
+        [(staged_id, one.is_void, one.is_planned, *_staged(one.line)) for staged_id, one in enumerate(lines, first_id)],
     )
     conn.executemany(
         "INSERT INTO staged_entries VALUES (?, ?, ?, ?, ?, ?)",
         [
             (staged_id, entry.kind, entry.debit, entry.credit, entry.amount, to_text(entry.happened_at))
-            for staged_id, (_, _, entries) in enumerate(lines, first_id)
-            for entry in entries
+            for staged_id, one in enumerate(lines, first_id)
+            for entry in one.entries
         ],
     )
 
@@ -103,21 +117,37 @@ def compare(conn: Connection) -> None:
     )
     # What is void has no day, and a fee that comes later does not move the day of its line.
     conn.execute(
-        "UPDATE staged SET settlement_date = s.settlement_date FROM settlements s "
-        "WHERE s.id = staged.settlement_id AND (is_void OR change = 'fee')"
+        "UPDATE staged SET settlement_date = iif(is_void OR change = 'fee', s.settlement_date, says_day) "
+        "FROM settlements s WHERE s.id = staged.settlement_id"
     )
 
 
-def contradictions(conn: Connection, limit: int) -> list[Contradiction]:
-    """The first lines that contradict what another report said had been settled."""
+def contradictions(conn: Connection, limit: int, layout: str, is_day: Callable[[str], bool]) -> list[Contradiction]:
+    """The first lines that contradict what another report said had been settled. `layout` is that of this report, and
+    `is_day` says of a header whether the day of the payout is below it: only two reports that are written alike and
+    that both say the day can contradict each other in it."""
     rows = conn.execute(
-        "SELECT t.row_number, t.is_void, t.amount AS says, s.amount, t.fee AS says_fee, s.fee, t.status, f.name "
+        "SELECT t.row_number, t.is_void, t.amount AS says, s.amount, t.fee AS says_fee, s.fee, t.status, f.name, "
+        "t.says_day, s.settlement_date AS day, t.raw AS says_raw, s.raw, t.change = 'repeated' AND t.is_settled "
+        "AND (t.amount != s.amount OR t.fee NOT IN (0, s.fee)) AS is_other_money "
         "FROM temp.staged t JOIN settlements s ON s.id = t.settlement_id JOIN settlement_files f ON f.id = s.file_id "
-        "WHERE t.change = 'repeated' AND s.is_settled AND (t.is_void OR (t.is_settled AND (t.amount != s.amount "
-        "OR t.fee NOT IN (0, s.fee)))) ORDER BY t.id LIMIT ?",
-        (limit,),
+        "WHERE t.change IN ('repeated', 'fee') AND s.is_settled AND (t.is_void OR is_other_money OR "
+        "((t.is_settled OR t.is_planned) AND f.layout = ? AND t.says_day != s.settlement_date)) ORDER BY t.id",
+        (layout,),
     )
-    return [_contradiction(row) for row in rows]
+    found = (row for row in rows if row["is_void"] or row["is_other_money"] or _says_other_day(row, is_day))
+    return [_contradiction(row) for row in islice(found, limit)]
+
+
+def _says_other_day(row: Any, is_day: Callable[[str], bool]) -> bool:
+    """Whether both say the day, and not the same: a line whose day is that of the payment was never said to be settled
+    then."""
+    says, said = (_days(row[name], is_day) for name in ("says_raw", "raw"))
+    return bool(says and said) and says != said
+
+
+def _days(raw: str, is_day: Callable[[str], bool]) -> list[str]:
+    return [cell for header, cell in json.loads(raw).items() if is_day(header)]
 
 
 def sums(conn: Connection) -> dict[str, Sums]:
@@ -175,14 +205,15 @@ def move(conn: Connection, file_id: str, first: int, last: int, now: datetime) -
 
 
 def _post(conn: Connection, told: dict[str, Any]) -> None:
+    """Book the lines that were just stored, for the payment that their line has by now."""
     into = (
         "INSERT INTO ledger_entries (kind, debit_account, credit_account, amount, payment_id, settlement_id, "
         "happened_at, created_at) "
     )
     conn.execute(
-        f"{into} SELECT e.kind, e.debit_account, e.credit_account, e.amount, t.payment_id, "
-        "coalesce(t.settlement_id, :base + t.id), e.happened_at, :now FROM temp.staged t "
-        "JOIN temp.staged_entries e ON e.staged_id = t.id "
+        f"{into} SELECT e.kind, e.debit_account, e.credit_account, e.amount, s.payment_id, s.id, e.happened_at, :now "
+        "FROM temp.staged t JOIN temp.staged_entries e ON e.staged_id = t.id "
+        "JOIN settlements s ON s.id = coalesce(t.settlement_id, :base + t.id) "
         "WHERE t.change IN ('new', 'changed') AND t.id BETWEEN :first AND :last ORDER BY t.id",
         told,
     )
@@ -190,8 +221,9 @@ def _post(conn: Connection, told: dict[str, Any]) -> None:
     for kind, debit, credit in (("fee", "'fees'", "theirs"), ("settled_back", "theirs", "'bank'")):
         conn.execute(
             f"{into} SELECT '{kind}', {debit}, {credit}, fee, payment_id, settlement_id, :now, :now FROM "
-            "(SELECT *, 'receivable:' || provider AS theirs FROM temp.staged) "
-            "WHERE change = 'fee' AND id BETWEEN :first AND :last ORDER BY id",
+            "(SELECT t.id, t.fee, s.payment_id, t.settlement_id, 'receivable:' || t.provider AS theirs "
+            "FROM temp.staged t JOIN settlements s ON s.id = t.settlement_id WHERE t.change = 'fee') "
+            "WHERE id BETWEEN :first AND :last ORDER BY id",
             told,
         )
 
@@ -200,6 +232,10 @@ def end(conn: Connection) -> None:
     """Let go of the report."""
     for statement in _TABLES[:2]:
         conn.execute(statement)
+
+
+def _staged(line: Line) -> tuple[Any, ...]:
+    return (line.provider, line.settlement_date.isoformat(), *_values(line))
 
 
 def _values(line: Line) -> tuple[Any, ...]:
@@ -229,7 +265,9 @@ def _contradiction(row: Any) -> Contradiction:
     imported = f"the file {row['name']!r}"
     if row["is_void"]:
         return Contradiction(row["row_number"], "status", f"says {row['status']!r}, but {imported} said it was settled")
-    if row["says"] != row["amount"]:
+    if not row["is_other_money"]:
+        column, says, said = "settlement_date", row["says_day"], row["day"]
+    elif row["says"] != row["amount"]:
         column, says, said = "amount", row["says"], row["amount"]
     else:
         column, says, said = "fee", row["says_fee"], row["fee"]

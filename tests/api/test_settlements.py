@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ IMPORT = "/settlements/import"
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Installation]:
-    async with Installation(tmp_path / "data", FakeClock()).running() as running:
+    """A day after all that its reports pay out."""
+    async with Installation(tmp_path / "data", FakeClock(datetime(2026, 1, 20, 3, tzinfo=UTC))).running() as running:
         yield running
 
 
@@ -54,7 +56,7 @@ async def test_the_same_file_twice_is_a_conflict_that_names_the_first(shop: Inst
     again = await shop.client.post(IMPORT, params={"provider": "xendit"}, content=report(1))
     assert (again.status_code, again.json()["code"]) == (409, "report_known")
     assert again.json()["existing"] == first.json()["file_id"]
-    assert "2026-01-15 03:00:00 UTC" in again.json()["detail"]
+    assert "2026-01-20 03:00:00 UTC" in again.json()["detail"]
 
 
 async def test_wrong_rows_are_named_by_row_and_column(shop: Installation) -> None:
@@ -137,6 +139,7 @@ async def test_a_fee_is_judged_by_the_rate_of_the_day_it_was_paid(tmp_path: Path
     ]
     async with Installation(tmp_path / "data", clock, {"mdr": {"rates": rates}}).running() as shop:
         await shop.webhook(await shop.create("PAID"))
+        clock.advance(5 * 86_400)
         text = "order_id,amount,fee,settlement_date\nPAID,15000,105,2026-01-17\n"
         await shop.client.post(IMPORT, params={"provider": "simulator"}, content=text)
         assert (await shop.client.get("/settlements/overcharges")).json()["data"] == []
@@ -170,3 +173,29 @@ async def test_only_who_may_write_settlements_of_the_whole_shop_imports(
     headers = {"Authorization": f"Bearer {key}"}
     answer = await shop.client.post(IMPORT, params={"provider": "xendit"}, content=report(1), headers=headers)
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "Multipart/Form-Data", "multipart/mixed"])
+async def test_a_form_is_refused_with_what_to_send_instead(shop: Installation, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    answer = await shop.client.post(IMPORT, params={"provider": "xendit"}, content=report(1), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert "send the file itself as the body" in answer.json()["detail"]
+    assert (await shop.client.get("/settlements")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/csv", "application/octet-stream", "application/x-www-form-urlencoded"]
+)
+async def test_a_file_is_taken_whatever_else_it_is_called(shop: Installation, content_type: str) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await shop.client.post(IMPORT, params={"provider": "xendit"}, content=report(1), headers=headers)
+    assert answer.status_code == 201
+
+
+async def test_what_is_planned_for_a_day_to_come_is_counted_and_not_settled(shop: Installation) -> None:
+    text = "line_id,amount,settlement_date\nL1,15000,2026-01-21\n"
+    answer = await shop.client.post(IMPORT, params={"provider": "simulator"}, content=text)
+    assert (answer.status_code, Import.model_validate(answer.json()).planned) == (201, 1)
+    [line] = (await shop.client.get("/settlements")).json()["data"]
+    assert not line["is_settled"]

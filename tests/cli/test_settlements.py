@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,13 @@ async def test_overcharges_exit_2(shop: Installation, tmp_path: Path) -> None:
     ]
     listed = json.loads((await settlements(shop, "overcharges", "--json")).stdout)
     assert [one["over"] for one in listed["overcharges"]] == [105]
+
+
+async def test_what_is_planned_is_said_with_what_to_do(shop: Installation, tmp_path: Path) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=2)).date()
+    file = tmp_path / "r.csv"
+    file.write_text(f"line_id,amount,fee,settlement_date\nL1,15000,105,{soon}\n")
+    done = await settlements(shop, "import", str(file), "--provider", "simulator")
+    assert done.exit_code == 0, done.output
+    assert "  1 are to be paid out on a day to come: import the same file again from that day on" in done.stdout
+    assert "(expected)" in (await settlements(shop, "list")).stdout

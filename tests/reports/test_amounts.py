@@ -39,7 +39,15 @@ from qrisd.reports.amounts import AmountReader, Mark, Unit
         ("1,000", ".", 1_000),
         ("1.000", ".", 1),
         ("15000.000", ".", 15_000),
+        ("Rp 15.000,00", None, 15_000),
+        ("Rp (15.000,00)", None, -15_000),
+        ("(Rp 15.000,00)", None, -15_000),
+        ("Rp\N{NO-BREAK SPACE}15.000,00", None, 15_000),
+        ("Rp -", None, 0),
+        ("Rp-", ",", 0),
         (15_000, None, 15_000),
+        (104.99999999999999, None, 105),
+        (14_895.000000000002, None, 14_895),
         (15_000.0, None, 15_000),
         (-15_000.0, None, -15_000),
     ],
@@ -58,6 +66,7 @@ def test_what_can_be_read_two_ways_is_refused_unless_the_layout_says_which(cell:
     "cell",
     [
         *["", "x", "1e5", "٣", "1_000", "NaN", ".50", "1.000.00", "1,00.00", "1 000", "--5", "-5-", "0x10", "1,0,0"],
+        *["-", "Rp", "()", "(-)"],
         *[True, None, float("nan"), float("inf"), 1e15, "9" * 22],
     ],
 )

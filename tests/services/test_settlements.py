@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +29,8 @@ from tests.support.clock import FakeClock
 from tests.support.installation import Installation
 from tests.support.reports import DANA, XENDIT_BALANCE, XENDIT_V1, XENDIT_V2, Row, as_csv, names_of, write_xlsx, xendit
 
+# After every day that the reports here tell of, but where a test says another.
+NOW = datetime(2026, 1, 20, 3, tzinfo=UTC)
 LAYOUTS = {
     "bri": {
         "provider": "bri",
@@ -61,22 +63,28 @@ def clock() -> FakeClock:
 
 
 def do_import(
-    shop: Installation, body: bytes, provider: str = "xendit", *, dry_run: bool = False, name: str = "report.csv"
+    shop: Installation,
+    body: bytes,
+    provider: str = "xendit",
+    *,
+    dry_run: bool = False,
+    name: str = "report.csv",
+    now: datetime = NOW,
 ) -> Imported:
     path = shop.settings.data_dir / "report"
     path.write_bytes(body)
     source = shop.settings.reports.source(path, name, provider)
     with closing(connect(shop.data_dir.database)) as conn:
-        done = import_report(conn, source, Actor("command line"), shop.clock(), dry_run=dry_run)
+        done = import_report(conn, source, Actor("command line"), now, dry_run=dry_run)
         assert violations(conn) == []
     return done
 
 
-def wrong(shop: Installation, body: bytes, provider: str = "xendit") -> list[str]:
+def wrong(shop: Installation, body: bytes, provider: str = "xendit", *, now: datetime = NOW) -> list[str]:
     """What the import is refused for; nothing may be stored by it."""
     before = stored(shop)
     with pytest.raises(Invalid) as refused:
-        do_import(shop, body, provider)
+        do_import(shop, body, provider, now=now)
     assert stored(shop) == before
     return [f"{one.field}: {one.message}" for one in refused.value.errors]
 
@@ -95,8 +103,20 @@ async def paid(shop: Installation, order_id: str, amount: int = 15_000, provider
     """Our reference of a paid payment of this provider."""
     payment = await shop.create(order_id, amount)
     await shop.webhook(payment)
-    shop.write("UPDATE attempts SET provider = ? WHERE payment_id = ?", provider, payment["id"])
+    belongs_to(shop, payment["id"], provider)
     return str(shop.rows("SELECT reference FROM attempts WHERE payment_id = ?", payment["id"])[0]["reference"])
+
+
+def belongs_to(shop: Installation, payment_id: str, provider: str) -> None:
+    """As if the simulator had been this provider from the beginning, in the ledger, too."""
+    [unchanged] = shop.rows("SELECT sql FROM sqlite_master WHERE name = 'ledger_entries_are_not_changed'")
+    shop.write("DROP TRIGGER ledger_entries_are_not_changed")
+    shop.write("UPDATE attempts SET provider = ? WHERE payment_id = ?", provider, payment_id)
+    account = f"receivable:{provider}"
+    shop.write(
+        "UPDATE ledger_entries SET debit_account = ? WHERE kind = 'paid' AND payment_id = ?", account, payment_id
+    )
+    shop.write(unchanged["sql"])
 
 
 def v2(*rows: Row, **options: Any) -> bytes:
@@ -138,7 +158,7 @@ async def test_the_same_file_is_taken_only_once(shop: Installation) -> None:
     do_import(shop, report, name="january.csv")
     before = stored(shop)
     for dry_run in (False, True):
-        with pytest.raises(ReportKnown, match=r"imported on 2026-01-15 03:00:00 UTC, as 'january.csv' of xendit"):
+        with pytest.raises(ReportKnown, match=r"imported on 2026-01-20 03:00:00 UTC, as 'january.csv' of xendit"):
             do_import(shop, report, dry_run=dry_run, name="copy.csv")
     assert stored(shop) == before
 
@@ -211,8 +231,7 @@ async def test_a_fee_that_comes_with_a_later_report_is_taken_out_of_the_bank(sho
     assert balances(shop) | {"sales": 0} == {
         "bank": 14_895,
         "fees": 105,
-        "receivable:midtrans": -15_000,
-        "receivable:simulator": 15_000,
+        "receivable:midtrans": 0,
         "sales": 0,
     }
     less = do_import(shop, as_csv(list(bare), [bare | {"Transaction status": "Settlement"}]), "midtrans")
@@ -536,7 +555,7 @@ async def test_a_unit_that_nobody_documented_must_be_said(shop: Installation) ->
     path = shop.settings.data_dir / "other"
     path.write_text(text.replace("T1", "T2"))
     with closing(connect(shop.data_dir.database)) as conn, pytest.raises(Invalid, match="rupiah or cents"):
-        import_report(conn, silent.source(path, "x", "antom"), Actor("x"), shop.clock(), dry_run=False)
+        import_report(conn, silent.source(path, "x", "antom"), Actor("x"), NOW, dry_run=False)
 
 
 def plain(**cells: Any) -> bytes:
@@ -592,7 +611,7 @@ async def test_a_refund_is_found_by_our_name_of_it_and_by_the_provider_s(
     path.write_bytes(plain(**{"line_id": "L1", "kind": "refund", "amount": 5_000, named: name}))
     source = shop.settings.reports.source(path, "x", "simulator")
     with closing(connect(shop.data_dir.database)) as conn:
-        assert import_report(conn, source, Actor("x"), shop.clock(), dry_run=False).unmatched == 0
+        assert import_report(conn, source, Actor("x"), NOW, dry_run=False).unmatched == 0
     line = shop.rows("SELECT payment_id, amount FROM settlements")[0]
     assert line == {"payment_id": payment["id"], "amount": -5_000}
 
@@ -647,8 +666,7 @@ async def test_a_payout_leaves_no_residual(shop: Installation) -> None:
         for number, (reference, amount) in enumerate(zip(references, amounts, strict=True))
     ]
     done = do_import(shop, v2(*rows))
-    owed = balances(shop)["receivable:xendit"] + balances(shop)["receivable:simulator"]
-    assert (done.unmatched, owed) == (0, 0)
+    assert (done.unmatched, balances(shop)["receivable:xendit"]) == (0, 0)
     assert balances(shop)["bank"] + balances(shop)["fees"] == sum(amounts)
 
 
@@ -721,7 +739,7 @@ async def test_two_long_reports_at_once_see_each_others_parts(
         path.write_bytes(reports[name])
         with closing(connect(shop.data_dir.database)) as conn:
             source = shop.settings.reports.source(path, name, "xendit")
-            import_report(conn, source, Actor("command line"), shop.clock(), dry_run=False)
+            import_report(conn, source, Actor("command line"), NOW, dry_run=False)
 
     tmp = shop.settings.data_dir
     monkeypatch.setattr(service, "time", SimpleNamespace(sleep=pause))
@@ -779,3 +797,100 @@ async def test_an_import_that_breaks_off_leaves_nothing(shop: Installation, monk
     assert stored(shop) == before
     monkeypatch.undo()
     assert do_import(shop, v2(xendit("R1"))).new == 1
+
+
+# Fees of their own, other days and days to come
+
+
+async def test_a_fee_of_its_own_is_booked_as_its_row_says(shop: Installation) -> None:
+    text = (
+        "line_id,amount,fee,net_amount,settlement_date,kind\n"
+        "F1,0,500,-500,2026-01-17,fee\nF2,-700,0,-700,2026-01-17,fee\nF3,300,0,300,2026-01-17,fee\n"
+    )
+    done = do_import(shop, text.encode(), "simulator")
+    assert (done.total.fee, done.total.net_amount) == (900, -900)
+    assert balances(shop)["fees"] == 900
+    assert balances(shop)["bank"] == -900
+
+
+async def test_what_was_settled_on_one_day_is_not_settled_on_another(shop: Installation) -> None:
+    do_import(shop, plain(line_id="L1"), "simulator", name="january.csv")
+    assert wrong(shop, plain(line_id="L1", settlement_date="2026-01-18"), "simulator") == [
+        "row 2, settlement_date: says 2026-01-18, but the file 'january.csv' said 2026-01-17 and that it was settled"
+    ]
+    with_fee = plain(line_id="L1", fee=105, settlement_date="2026-01-18")
+    assert "says 2026-01-18" in wrong(shop, with_fee, "simulator")[0]
+    same = do_import(shop, plain(line_id="L1", settlement_date="2026-01-17 10:00"), "simulator")
+    assert same.file.repeated == 1
+
+
+async def test_a_day_that_was_expected_may_become_another(shop: Installation) -> None:
+    do_import(shop, plain(line_id="L1", status="pending"), "simulator")
+    done = do_import(shop, plain(line_id="L1", status="settled", settlement_date="2026-01-18"), "simulator")
+    assert done.changed == 1
+    assert shop.rows("SELECT settlement_date, is_settled FROM settlements") == [
+        {"settlement_date": "2026-01-18", "is_settled": 1}
+    ]
+
+
+async def test_a_day_that_no_report_had_said_contradicts_nothing(shop: Installation) -> None:
+    """Who exports from Midtrans ticks the columns: without the settlement's time the day is the payment's."""
+    bare = {
+        "Order ID": "R1",
+        "Amount": "15000",
+        "Transaction status": "settlement",
+        "Transaction time": "2026-01-15 23:59:58",
+    }
+    dated = bare | {"Settlement time": "2026-01-16 00:00:01"}
+    with_fee = dated | {"Mdr amount": "105"}
+    for row in (bare, dated, with_fee, dated | {"Currency": "IDR"}, bare | {"Currency": "IDR"}):
+        done = do_import(shop, as_csv(list(row), [row]), "midtrans")
+        assert done.total.lines == 1
+    other = dated | {"Settlement time": "2026-01-19 00:00:01"}
+    assert "2026-01-19" in wrong(shop, as_csv(list(other), [other]), "midtrans")[0]
+
+
+async def test_what_is_planned_is_in_the_bank_once_its_day_has_come(shop: Installation) -> None:
+    """The file is as it was; only the day is another."""
+    text = (
+        b"line_id,amount,fee,settlement_date\nL1,15000,105,2026-01-17\nL2,20000,0,2026-01-18\nL3,30000,0,2026-01-19\n"
+    )
+    first = do_import(shop, text, "simulator", now=datetime(2026, 1, 17, 10, tzinfo=UTC))
+    assert (first.new, first.planned) == (3, 2)
+    assert balances(shop)["bank"] == 14_895
+    again = do_import(shop, text, "simulator", now=datetime(2026, 1, 17, 16, 59, tzinfo=UTC))
+    assert (again.changed, again.planned, again.file.repeated) == (0, 2, 3)
+    then = do_import(shop, text, "simulator", now=datetime(2026, 1, 17, 17, tzinfo=UTC))
+    assert (then.changed, then.planned, balances(shop)["bank"]) == (1, 1, 34_895)
+    last = do_import(shop, text, "simulator", now=datetime(2026, 1, 19, 3, tzinfo=UTC))
+    assert (last.changed, last.planned, balances(shop)["bank"]) == (1, 0, 64_895)
+    with pytest.raises(ReportKnown):
+        do_import(shop, text, "simulator")
+
+
+async def test_what_is_planned_may_be_planned_anew(shop: Installation) -> None:
+    early = datetime(2026, 1, 16, 3, tzinfo=UTC)
+    do_import(shop, plain(line_id="L1"), "simulator", now=early)
+    moved = do_import(shop, plain(line_id="L1", settlement_date="2026-01-18"), "simulator", now=early)
+    assert (moved.changed, moved.planned) == (1, 1)
+    assert shop.rows("SELECT settlement_date, is_settled FROM settlements") == [
+        {"settlement_date": "2026-01-18", "is_settled": 0}
+    ]
+
+
+async def test_what_was_settled_is_not_planned_for_another_day(shop: Installation) -> None:
+    do_import(shop, plain(line_id="L1"), "simulator", name="january.csv")
+    later = plain(line_id="L1", settlement_date="2026-01-22")
+    assert wrong(shop, later, "simulator") == [
+        "row 2, settlement_date: says 2026-01-22, but the file 'january.csv' said 2026-01-17 and that it was settled"
+    ]
+
+
+async def test_the_lines_of_a_balance_report_are_planned_too(shop: Installation) -> None:
+    rows = [balance("TRANSACTION", 15_000, "CREDIT"), balance("FEE", 105, "DEBIT")]
+    report = as_csv(XENDIT_BALANCE, rows)
+    done = do_import(shop, report, now=datetime(2026, 1, 16, 3, tzinfo=UTC))
+    assert (done.new, done.planned, balances(shop).get("bank", 0)) == (1, 1, 0)
+    assert (do_import(shop, report).changed, balances(shop)["bank"]) == (1, 14_895)
+    far = as_csv(XENDIT_BALANCE, [balance("TRANSACTION", 15_000, "CREDIT", 2) | {"Settlement Date": "2099-01-01"}])
+    assert wrong(shop, far) == ["row 2, Settlement Date: '2099-01-01' is more than 14 days after today, 2026-01-20"]

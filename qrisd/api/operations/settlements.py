@@ -68,7 +68,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description=(
             "Send the provider's file as the body, CSV, XLSX or XLS, at most 32 MB. All of it is stored, or nothing "
             "when a row is wrong: `errors` names row and column. The same file is taken only once, and lines that "
-            "another report had already are not counted again."
+            "another report had already are not counted again. Send no form (multipart/form-data): 415."
         ),
         scope="settlements:write",
         parameters=IMPORT_PARAMETERS,
@@ -77,6 +77,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             200: Answer("What it would come to, after a dry run.", Import, {**examples.IMPORT, "file_id": None}),
             201: Answer("Imported.", Import, examples.IMPORT),
         },
-        problems=("report_known", "validation_failed"),
+        problems=("report_known", "unsupported_media_type", "validation_failed"),
     ),
 }

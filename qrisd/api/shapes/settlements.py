@@ -86,6 +86,9 @@ class Import(Shape):
     new: int = Field(ge=0)
     changed: int = Field(ge=0, description="Lines that were known, and stand otherwise now.")
     repeated: int = Field(ge=0, description="Lines that said what was known already.")
+    planned: int = Field(
+        ge=0, description="Lines to be paid out on a day to come. Import the same file again from that day on."
+    )
     unmatched: int = Field(ge=0, description="Payments and refunds that are none of ours.")
     skipped: dict[str, int] = Field(description="Rows about no money of a QRIS: how many, by what says so.")
     has_fees: bool = Field(description="False when no column says what was kept: the lines count as paid out in full.")

@@ -10,13 +10,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from itertools import combinations
 from typing import Final
 
-from qrisd.domain.ledger import CASH, REFUNDS, REFUNDS_RESERVED, Entry, Kind, receivable
+from qrisd.domain import issuer as issuers
+from qrisd.domain.ledger import BANK, CASH, REFUNDS, REFUNDS_RESERVED, Entry, Kind, receivable
 from qrisd.domain.payment import Attempt, Payment
 
 
@@ -46,12 +47,16 @@ class Method(StrEnum):
 UNSENT: Final = frozenset({Status.REQUESTED, Status.APPROVED})
 SENT: Final = frozenset({Status.UNKNOWN, Status.PENDING})
 OPEN: Final = UNSENT | SENT
-BY_HAND: Final = frozenset({Method.CASH, Method.TRANSFER})
+_HAND_ACCOUNTS: Final = {Method.CASH: CASH, Method.TRANSFER: BANK}
+BY_HAND: Final = frozenset(_HAND_ACCOUNTS)
 
 # Seconds between questions while we do not know whether the provider has the refund.
 UNKNOWN_DELAYS_S: Final = (1, 3, 5, 10, 20, 30, 60, 120, 300)
 LONGEST_PAUSE_S: Final = 300
 LONGEST_PENDING_PAUSE_S: Final = 900
+# Between tries while the balance at the provider is too small: somebody has to top it up first.
+FIRST_REFUSED_PAUSE_S: Final = 300
+LONGEST_REFUSED_PAUSE_S: Final = 3_600
 # A provider may show a refund only some time after it took it: before this, "no such refund" settles nothing.
 ABSENCE_GRACE_S: Final = 60
 ABSENCES_NEEDED: Final = 2
@@ -130,18 +135,23 @@ def content_hash(refund: Refund) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ability:
-    """What one provider can do about refunds. `blackout` is when it refuses them, like "23:55-06:00 WIB"."""
+    """What one provider can do about refunds. `blackout` is when it refuses them, like "23:55-06:00 WIB"; `issuers` are
+    those it can refund (empty: whichever), and `whole_after_hours` those that take all of a payment back only so many
+    hours after it, and parts at once."""
 
     refund: bool
     partial: bool
     window_days: int | None
     blackout: str | None
+    issuers: tuple[str, ...] = ()
+    whole_after_hours: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """One way in which money of a payment may go back now: at most `most` rupiah, or exactly that where `partial` is
-    False. `until` is when it ends, `sent_from` when the provider takes it again; `why_not` is empty when it is open."""
+    False. `until` is when it ends, `sent_from` when the provider takes it again; `why_not` is empty when it is open;
+    `remarks` say what else is worth knowing."""
 
     method: Method
     most: int
@@ -151,6 +161,7 @@ class Way:
     blackout: str | None = None
     sent_from: datetime | None = None
     why_not: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def left_of(payment: Payment, open_refunds: Iterable[Refund]) -> int:
@@ -189,20 +200,66 @@ def _way_of(
         return replace(way, why_not=(f"{attempt.provider} is no longer configured here",))
     if not can.refund:
         return replace(way, why_not=(f"{attempt.provider} gives no money back for us: give it back by hand",))
-    until = None if can.window_days is None else (payment.paid_at or attempt.created_at) + timedelta(can.window_days)
+    parts_only = most == attempt.amount_paid and _takes_parts_only(payment, attempt, can, now)
+    return replace(
+        way,
+        most=most - 1 if parts_only and can.partial else most,
+        partial=can.partial,
+        until=window_end(payment, attempt, can),
+        blackout=can.blackout,
+        sent_from=blackout_end(can.blackout, now),
+        why_not=_why_not(payment, attempt, can, most, now, parts_only=parts_only),
+        remarks=_remarks(attempt, can, parts_only=parts_only),
+    )
+
+
+def _why_not(
+    payment: Payment, attempt: Attempt, can: Ability, most: int, now: datetime, *, parts_only: bool
+) -> tuple[str, ...]:
+    """Why this provider, which gives money back, cannot give back this money."""
     why_not = [] if most else [_nothing_left(payment)]
+    until = window_end(payment, attempt, can)
     if until is not None and now >= until:
         why_not.append(f"{attempt.provider} gives money back for {can.window_days} days: give it back by hand")
     if not can.partial and 0 < most < attempt.amount_paid:
         why_not.append(f"{attempt.provider} gives back all or nothing, and a part is gone or promised")
-    return replace(
-        way,
-        partial=can.partial,
-        until=until,
-        blackout=can.blackout,
-        sent_from=blackout_end(can.blackout, now),
-        why_not=tuple(why_not),
-    )
+    issuer = issuers.meant(attempt.issuer)
+    if can.issuers and issuer is not None and issuer not in can.issuers:
+        why_not.append(f"{attempt.provider} cannot refund payments from {issuer}: give it back by hand")
+    if parts_only and not can.partial:
+        why_not.append(_whole_later(attempt, can))
+    return tuple(why_not)
+
+
+def _remarks(attempt: Attempt, can: Ability, *, parts_only: bool) -> tuple[str, ...]:
+    """What whoever asks should know of the payer's bank or wallet. One that nobody here knows is no reason to refuse:
+    the provider's answer decides."""
+    if parts_only:
+        return (_whole_later(attempt, can),)
+    if not can.issuers or issuers.meant(attempt.issuer) is not None:
+        return ()
+    some = f"{attempt.provider} refunds payments from some banks and wallets only, and"
+    if attempt.issuer is None:
+        return (f"{some} did not say who the payer's is: it may refuse",)
+    return (f"{some} it is not known whether {attempt.issuer} is one of them: it may refuse",)
+
+
+def _takes_parts_only(payment: Payment, attempt: Attempt, can: Ability, now: datetime) -> bool:
+    hours = can.whole_after_hours.get(issuers.meant(attempt.issuer) or "")
+    return hours is not None and now < (payment.paid_at or attempt.created_at) + timedelta(hours=hours)
+
+
+def _whole_later(attempt: Attempt, can: Ability) -> str:
+    issuer = issuers.meant(attempt.issuer) or ""
+    hours = can.whole_after_hours[issuer]
+    return f"{issuer} takes all of it back only {hours} hours after the payment, and a part at once"
+
+
+def window_end(payment: Payment, attempt: Attempt, can: Ability) -> datetime | None:
+    """When the provider stops giving back what came by this attempt; None when it never does."""
+    if can.window_days is None:
+        return None
+    return (payment.paid_at or attempt.created_at) + timedelta(can.window_days)
 
 
 def _nothing_left(payment: Payment) -> str:
@@ -288,6 +345,12 @@ def retry_at(tries: int, now: datetime) -> datetime:
     return now + timedelta(seconds=min(2 ** min(tries, 16), LONGEST_PAUSE_S))
 
 
+def refused_until(tries: int, now: datetime) -> datetime:
+    """When a refund is sent again that the balance at the provider was too small for, after this many tries."""
+    pause_s = FIRST_REFUSED_PAUSE_S * 2 ** min(max(tries - 1, 0), 16)
+    return now + timedelta(seconds=min(pause_s, LONGEST_REFUSED_PAUSE_S))
+
+
 def ask_at(status: Status, tries: int, now: datetime) -> datetime:
     """When the provider is asked next about a refund that was sent."""
     if status is Status.UNKNOWN:
@@ -316,8 +379,8 @@ def released(refund: Refund, now: datetime) -> Entry:
 
 
 def given_back(refund: Refund, provider: str, now: datetime) -> Entry:
-    """The entry of a refund that is done: by `provider`, or by hand."""
-    source = CASH if refund.method in BY_HAND else receivable(provider)
+    """The entry of a refund that is done: by `provider`, or by hand out of the till or the bank account."""
+    source = _HAND_ACCOUNTS.get(refund.method) or receivable(provider)
     return _entry(refund, Kind.REFUND_DONE, REFUNDS_RESERVED, source, now)
 
 

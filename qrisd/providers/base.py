@@ -47,6 +47,7 @@ class RefundStatus(StrEnum):
     PENDING = "PENDING"  # accepted there, the money is on its way
     DONE = "DONE"
     REFUSED = "REFUSED"  # nothing was given back and nothing will be
+    LATER = "LATER"  # nothing was given back for want of balance there; the same refund may be asked for again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,10 @@ class Capabilities:
     refund_window_days: int | None = None
     # When refunds are refused, such as "23:55-06:00 WIB".
     refund_blackout: str | None = None
+    # Whose payers money goes back to, as `domain.issuer` names them; empty when the provider makes no difference.
+    refund_issuers: tuple[str, ...] = ()
+    # Issuers that take all of a payment back only so many hours after it, and parts at once.
+    whole_refund_after_hours: Mapping[str, int] = field(default_factory=dict)
     lookup: bool = True
     # The provider's own codes after which the same call may simply be repeated.
     retry_codes: tuple[str, ...] = ()
@@ -176,8 +181,8 @@ class Refunds(Protocol):
     """A provider that can give money back."""
 
     async def refund(self, attempt: Attempt, order: RefundOrder) -> RefundObservation:
-        """Give back. A refusal is an answer (REFUSED with `detail`); ProviderUncertain means it may have happened and
-        only `fetch_refund` may settle it. Raises as `create_qr` does otherwise."""
+        """Give back. A refusal is an answer (REFUSED or LATER, with `detail`); ProviderUncertain means it may have
+        happened and only `fetch_refund` may settle it. Raises as `create_qr` does otherwise."""
         ...
 
     async def fetch_refund(self, attempt: Attempt, order: RefundOrder) -> RefundObservation:

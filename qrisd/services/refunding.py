@@ -275,6 +275,9 @@ class Refunding:
             return self._absent(conn, known, now)
         if seen.status is RefundStatus.REFUSED:
             self._refused(conn, known, seen.detail or "the provider refused it", now)
+        elif seen.status is RefundStatus.LATER:
+            detail = seen.detail or "the balance at the provider is too small"
+            self._put_off(conn, replace(known, tries=present.tries, detail=detail), now)
         elif seen.amount not in (None, present.amount):
             self._wait(conn, replace(known, detail=f"the provider names another amount: {seen.amount}"), now)
         elif seen.status is RefundStatus.DONE:
@@ -284,6 +287,27 @@ class Refunding:
             status = Status.PENDING if seen.status is RefundStatus.PENDING else known.status
             self._wait(conn, replace(known, status=status), now)
         return None
+
+    def _put_off(self, conn: Connection, refund: Refund, now: datetime) -> None:
+        """The provider has nothing of it and would take it another time: it is approved still, and is sent again for as
+        long as the provider's window lasts."""
+        if _resolution(conn, refund) is not None:
+            return
+        end = self._window_end(conn, refund)
+        if end is not None and end <= now:
+            self._refused(conn, refund, f"{refund.detail}; the time for refunds is over: give it back by hand", now)
+            return
+        later = rules.refused_until(refund.tries, now)
+        after = replace(refund, status=Status.APPROVED, next_try_at=later, sent_at=None)
+        refunds.save(conn, after)
+        _log(conn, after, "REFUND_PUT_OFF", now)
+
+    def _window_end(self, conn: Connection, refund: Refund) -> datetime | None:
+        payment, attempt = payments.get(conn, refund.payment_id), attempts.get(conn, refund.attempt_id or "")
+        assert payment is not None, "payments are never deleted"
+        assert attempt is not None, "attempts are never deleted"
+        can = self._terms.abilities.get(attempt.provider)
+        return None if can is None else rules.window_end(payment, attempt, can)
 
     def _wait(self, conn: Connection, refund: Refund, now: datetime) -> None:
         before = _present(conn, refund.id)

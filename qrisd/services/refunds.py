@@ -85,6 +85,8 @@ def _ability(provider: Provider) -> Ability:
         partial=can.partial_refund,
         window_days=can.refund_window_days,
         blackout=can.refund_blackout,
+        issuers=can.refund_issuers,
+        whole_after_hours=can.whole_refund_after_hours,
     )
 
 
@@ -207,7 +209,8 @@ def _way(found: list[Way], method: Method, amount: int) -> Way:
     if not fitting:
         most = max(way.most for way in able)
         exact = "" if any(way.partial for way in able) else " exactly: the provider gives back all or nothing"
-        raise Invalid(FieldError("amount", f"Send {rupiah(most)}{exact or ' at most in one refund'}."))
+        remarks = "".join(f" {remark}." for remark in dict.fromkeys(remark for way in able for remark in way.remarks))
+        raise Invalid(FieldError("amount", f"Send {rupiah(most)}{exact or ' at most in one refund'}.{remarks}"))
     return fitting[0]
 
 
@@ -417,6 +420,7 @@ def _note(
         "payment": after.payment_id,
         "amount": after.amount,
         "method": after.method,
+        "content_hash": after.content_hash,
         **more,
     }
     audit_log.add(conn, by, f"refund.{word}", now, what=after.id, before=was, after=facts, why=why)

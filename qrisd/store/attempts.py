@@ -13,7 +13,7 @@ from qrisd.store.rows import marks
 
 _COLUMNS: Final = (
     "id, payment_id, number, provider, reference, amount, status, provider_trx_id, provider_ref_no, qris_payload, "
-    "amount_paid, amount_refunded, error, expires_at, checks, next_check_at, version, created_at, updated_at"
+    "amount_paid, amount_refunded, error, expires_at, checks, next_check_at, issuer, version, created_at, updated_at"
 )
 _NAMES: Final = tuple(_COLUMNS.split(", "))
 _INSERT: Final = f"INSERT INTO attempts ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
@@ -29,8 +29,8 @@ def save(conn: Connection, attempt: Attempt, now: datetime) -> None:
     """Store what can change about an attempt, as of `now`; `attempt.version` is the new one."""
     conn.execute(
         "UPDATE attempts SET status = ?, provider_trx_id = ?, provider_ref_no = ?, qris_payload = ?, amount_paid = ?, "
-        "amount_refunded = ?, error = ?, expires_at = ?, checks = ?, next_check_at = ?, version = ?, "
-        "updated_at = ? WHERE id = ?",
+        "amount_refunded = ?, error = ?, expires_at = ?, checks = ?, next_check_at = ?, "
+        "issuer = ?, version = ?, updated_at = ? WHERE id = ?",
         (
             attempt.status,
             attempt.provider_trx_id,
@@ -42,6 +42,7 @@ def save(conn: Connection, attempt: Attempt, now: datetime) -> None:
             to_text(attempt.expires_at),
             attempt.checks,
             to_text_or_none(attempt.next_check_at),
+            attempt.issuer,
             attempt.version,
             to_text(now),
             attempt.id,
@@ -147,6 +148,7 @@ def _values(attempt: Attempt) -> tuple[Any, ...]:
         to_text(attempt.expires_at),
         attempt.checks,
         to_text_or_none(attempt.next_check_at),
+        attempt.issuer,
         attempt.version,
         to_text(attempt.created_at),
         to_text(attempt.updated_at),

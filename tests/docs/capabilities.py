@@ -62,6 +62,8 @@ def _made(table: dict[str, Any]) -> Capabilities:
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number}" for name, number in value.items()) or "–"
     if isinstance(value, tuple | list):
         return ", ".join(f"`{one}`" for one in value) or "–"
     return "–" if value is None else str(value)

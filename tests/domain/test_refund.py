@@ -20,6 +20,7 @@ from qrisd.domain.refund import (
     crowded_out,
     left_of,
     never_arrived,
+    refused_until,
     retry_at,
     ways,
 )
@@ -27,6 +28,7 @@ from qrisd.domain.refund import Status as R
 from tests.support import payments as sample
 
 NOW = sample.NOW
+_AROUND_A_DAY = (timedelta(hours=24, seconds=-1), timedelta(hours=24))
 CAN = Ability(refund=True, partial=True, window_days=None, blackout=None)
 
 
@@ -110,6 +112,49 @@ def test_all_or_nothing_ends_with_the_first_part() -> None:
     assert ways(payment(), [attempt()], [], {"bank": can}, NOW)[0].why_not == ()
     part = refund("r", 1_000, method=Method.CASH, attempt_id=None)
     assert "all or nothing" in ways(payment(), [attempt()], [part], {"bank": can}, NOW)[0].why_not[0]
+
+
+SOME = replace(CAN, issuers=("DANA", "CIMB"), whole_after_hours={"CIMB": 24})
+
+
+def test_an_issuer_the_provider_cannot_refund_is_named_and_left_to_hands() -> None:
+    found = ways(payment(), [attempt(issuer="BNI")], [], {"bank": SOME}, NOW)
+    assert way(found, Method.PROVIDER).why_not == ("bank cannot refund payments from BNI: give it back by hand",)
+    assert way(found, Method.CASH).why_not == ()
+
+
+def test_an_issuer_the_provider_can_refund_goes_without_a_remark() -> None:
+    (found, *_) = ways(payment(), [attempt(issuer="ID_DANA")], [], {"bank": SOME}, NOW)
+    assert (found.most, found.why_not, found.remarks) == (15_000, (), ())
+
+
+@pytest.mark.parametrize(("issuer", "said"), [(None, "did not say who"), ("Koperasi Maju", "whether Koperasi Maju is")])
+def test_an_issuer_nobody_knows_may_be_tried_with_a_remark(issuer: str | None, said: str) -> None:
+    (found, *_) = ways(payment(), [attempt(issuer=issuer)], [], {"bank": SOME}, NOW)
+    assert (found.most, found.why_not) == (15_000, ())
+    assert [said in remark and "may refuse" in remark for remark in found.remarks] == [True]
+
+
+def test_the_issuer_does_not_matter_where_the_provider_names_none() -> None:
+    (found, *_) = ways(payment(), [attempt(issuer="BNI")], [], {"bank": CAN}, NOW)
+    assert (found.why_not, found.remarks) == ((), ())
+
+
+def test_an_issuer_that_first_takes_parts_only_takes_all_of_it_a_day_later() -> None:
+    early, late = (ways(payment(), [attempt(issuer="CIMB")], [], {"bank": SOME}, NOW + age)[0] for age in _AROUND_A_DAY)
+    assert (early.most, early.why_not, late.most, late.remarks) == (14_999, (), 15_000, ())
+    assert "CIMB takes all of it back only 24 hours after the payment" in early.remarks[0]
+
+
+def test_the_rest_of_a_payment_is_a_part_and_goes_at_once() -> None:
+    part = attempt(issuer="CIMB", amount_refunded=5_000)
+    (found, *_) = ways(payment(amount_refunded=5_000), [part], [], {"bank": SOME}, NOW)
+    assert (found.most, found.remarks) == (10_000, ())
+
+
+def test_an_issuer_that_takes_parts_only_waits_where_the_provider_gives_no_parts() -> None:
+    (found, *_) = ways(payment(), [attempt(issuer="CIMB")], [], {"bank": replace(SOME, partial=False)}, NOW)
+    assert "24 hours after the payment" in found.why_not[0]
 
 
 def test_nothing_is_left_when_all_is_promised() -> None:
@@ -221,6 +266,8 @@ def test_pauses_grow_and_end() -> None:
     waits = [(ask_at(R.UNKNOWN, tries, NOW) - NOW).total_seconds() for tries in (1, 2, 100)]
     assert waits == [1, 3, 300]
     assert (ask_at(R.PENDING, 100, NOW) - NOW).total_seconds() == 900
+    waits = [(refused_until(tries, NOW) - NOW).total_seconds() for tries in (0, 1, 2, 4, 100)]
+    assert waits == [300, 300, 600, 2_400, 3_600]
 
 
 # What it does to the payment

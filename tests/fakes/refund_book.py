@@ -36,14 +36,20 @@ class RefundBook:
 
     async def refund(self, order: RefundOrder) -> RefundObservation:
         """As the word at the front of the script says: ok, pending, refuse, lost (after it was done), lost_before,
-        unreachable, rejected, wrong_amount, odd; `hold` waits for the gate and is then right."""
+        unreachable, rejected, low_balance, wrong_amount, odd; `hold` and
+        `hold_low_balance` wait for the gate first; `hold` is then right."""
         self.sent.append(order)
         word = self.script.popleft() if self.script else "ok"
+        if word == "hold_low_balance" and self.gate is not None:
+            await self.gate.wait()
+            word = "low_balance"
         if word == "hold" and self.gate is not None:
             self.given.setdefault(order.reference, order.amount)
             await self.gate.wait()
         if word == "refuse" and order.reference not in self.given:
             return RefundObservation(status=RefundStatus.REFUSED, detail="the payer's wallet is closed")
+        if word == "low_balance":
+            return RefundObservation(status=RefundStatus.LATER, detail="the balance is too small")
         if word == "unreachable":
             raise ProviderUnreachable(NAME, "Nothing was sent.")
         if word == "rejected":

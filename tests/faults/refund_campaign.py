@@ -41,7 +41,7 @@ from tests.support.refunds import Json, ask, decide, paid, person
 
 AMOUNT: Final = 100_000
 GENEROUS: Final = {"rate_limit": {"per_key": "100000000/minute"}}
-FAULTS: Final = ("lost", "lost_before", "unreachable", "rejected", "pending", "refuse", "odd")
+FAULTS: Final = ("lost", "lost_before", "unreachable", "rejected", "low_balance", "pending", "refuse", "odd")
 PEOPLE: Final = {"sri": Role.FINANCE, "tono": Role.OWNER, "ani": Role.SUPERVISOR, "dewi": Role.FINANCE}
 EDITS: Final = {"amount": 1, "reason": "another", "requested_by": "another"}
 SETTLE_ROUNDS: Final = 400

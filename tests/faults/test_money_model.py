@@ -26,7 +26,7 @@ from tests.support.installation import Installation
 from tests.support.refunds import Json, ask, decide, person
 
 AMOUNT: Final = 15_000
-FAULTS: Final = ("ok", "ok", "lost", "lost_before", "pending", "refuse", "unreachable")
+FAULTS: Final = ("ok", "ok", "lost", "lost_before", "pending", "refuse", "low_balance", "unreachable")
 PAYMENTS: Final = 6
 STEPS: Final = 20
 SEEDS: Final = int(os.environ.get("MONEY_SEEDS", "12"))
@@ -170,7 +170,8 @@ class Story:
         came = sum(charge.came for charge in self.charges)
         by_provider = sum(self.given(charge) for charge in self.charges)
         done = self._refunds("DONE")
-        by_hand = sum(one["amount"] for one in done if one["method"] in ("cash", "transfer"))
+        in_cash, by_transfer = (sum(r["amount"] for r in done if r["method"] == how) for how in ("cash", "transfer"))
+        by_hand = in_cash + by_transfer
         reserved = sum(one["amount"] for one in self._refunds("REQUESTED", "APPROVED", "UNKNOWN", "PENDING"))
         accounts = self._accounts()
         is_paid = row["paid_at"] is not None
@@ -179,13 +180,16 @@ class Story:
             "receivable": (accounts["receivable:simulator"], came - by_provider),
             "arrived": (accounts["sales"] + accounts["unapplied"] + accounts["overpaid"], came),
             "sales": (accounts["sales"], AMOUNT if is_paid else 0),
-            "cash": (-accounts["cash"], by_hand),
+            "cash": (-accounts["cash"], in_cash),
+            "bank": (-accounts["bank"], by_transfer),
             "reserved": (accounts["refunds_reserved"], reserved),
             "refunds": (accounts["refunds"], by_provider + by_hand + reserved),
             "amount_refunded": (row["amount_refunded"], min(came, by_provider + by_hand)),
         }
         found = [f"{name}: {here}, not {there}" for name, (here, there) in facts.items() if here != there]
-        found += [f"{name} is below zero" for name, sum_ in accounts.items() if sum_ < 0 and name != "cash"]
+        found += [
+            f"{name} is below zero" for name, sum_ in accounts.items() if sum_ < 0 and name not in ("bank", "cash")
+        ]
         foreign = sum(charge.foreign for charge in self.charges)
         if reserved + by_provider + by_hand > came and not foreign:
             found.append(f"{reserved} promised and {by_provider + by_hand} given back of {came}")

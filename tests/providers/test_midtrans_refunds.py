@@ -195,7 +195,6 @@ async def test_every_failure_is_a_provider_error_and_nothing_else_escapes(
         (404, "Transaction doesn't exist.", "does not know this order"),
         (412, "Transaction status cannot be updated.", "settled orders only"),
         (414, "Refund amount is not valid", "what is left"),
-        (414, "Merchant balance is insufficient", "top it up"),
         (400, "One or more parameters is invalid.", "Midtrans refused"),
         (402, "Payment channel is not activated.", "ask Midtrans to activate"),
         (410, "User is blocked", "Midtrans refused"),
@@ -210,6 +209,23 @@ async def test_a_refusal_says_what_midtrans_said_and_what_to_do(
     assert seen.status is RefundStatus.REFUSED
     assert advice in (seen.detail or "")
     assert f"{code}: {message}" in (seen.detail or "")
+
+
+async def test_a_refund_the_balance_is_too_small_for_may_be_asked_for_again(
+    midtrans: Midtrans, fake: FakeMidtrans
+) -> None:
+    fake.script.next("refund", reply=refusal(414, "Merchant balance is insufficient"))
+    seen = await midtrans.refund(paid(), order())
+    assert (seen.status, "top it up" in (seen.detail or "")) == (RefundStatus.LATER, True)
+    assert (await midtrans.refund(paid(), order())).status is RefundStatus.PENDING
+
+
+async def test_a_low_balance_told_of_a_refund_that_was_made_does_not_hide_it(
+    midtrans: Midtrans, fake: FakeMidtrans
+) -> None:
+    await midtrans.refund(paid(), order())
+    fake.script.next("refund", reply=refusal(414, "Merchant balance is insufficient"))
+    assert (await midtrans.refund(paid(), order())).status is RefundStatus.DONE
 
 
 async def test_an_account_that_is_refused_leaves_the_refund_to_be_asked_for_again(

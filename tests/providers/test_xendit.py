@@ -696,7 +696,6 @@ async def test_a_bank_that_takes_no_refunds_is_an_answer(xendit: XenditPaymentRe
         (400, "MAXIMUM_REFUND_AMOUNT_REACHED"),
         (400, "INELIGIBLE_TRANSACTION_STATUS"),
         (400, "INELIGIBLE_TRANSACTION"),
-        (400, "INSUFFICIENT_BALANCE"),
         (400, "PARTIAL_REFUND_COUNTS_EXCEEDED"),
         (400, "REFUND_NOT_SUPPORTED"),
         (403, "PARTIAL_REFUND_NOT_SUPPORTED"),
@@ -710,6 +709,28 @@ async def test_a_refused_refund_is_an_answer_whatever_its_http_status(
     fake.script.next("refund", reply=error(status, code))
     seen = await xendit.refund(live, order())
     assert (seen.status, code in str(seen.detail)) == (RefundStatus.REFUSED, True)
+
+
+async def test_a_refund_the_balance_is_too_small_for_may_be_asked_for_again(
+    xendit: XenditPaymentRequests, fake: FakeXendit
+) -> None:
+    live = await paid(xendit, fake)
+    fake.balance = 3_999
+    seen = await xendit.refund(live, order())
+    assert (seen.status, "balance is too small" in str(seen.detail)) == (RefundStatus.LATER, True)
+    fake.balance = 4_000
+    assert (await xendit.refund(live, order())).status is RefundStatus.PENDING
+    assert len(fake.book[REFERENCE].refunds) == 1
+
+
+async def test_a_refund_xendit_took_and_then_had_no_balance_for_is_over(
+    xendit: XenditPaymentRequests, fake: FakeXendit
+) -> None:
+    live = await paid(xendit, fake)
+    fake.script.next("refund", fields={"status": "FAILED", "failure_code": "INSUFFICIENT_BALANCE"})
+    seen = await xendit.refund(live, order())
+    assert seen.status is RefundStatus.REFUSED
+    assert "ask for another refund" in str(seen.detail)
 
 
 @pytest.mark.parametrize(
@@ -848,6 +869,21 @@ REFUND = {
     },
 }
 SIGNED = {"x-callback-token": TOKEN}
+
+
+@pytest.mark.parametrize(("body", "issuer"), [(V3, "DANA"), (QR_V2, "GOPAY"), (QR_V1, "BNI"), (V2, None)])
+def test_who_issued_the_payers_wallet_is_told_by_every_generation(
+    offline: XenditPaymentRequests, body: dict[str, Any], issuer: str | None
+) -> None:
+    assert offline.parse_webhook(SIGNED, raw(body), NOW).observation.issuer == issuer
+
+
+@pytest.mark.parametrize("told", [None, 7, {"name": "DANA"}, ["DANA"]])
+def test_an_issuer_of_another_shape_costs_nothing(offline: XenditPaymentRequests, told: Any) -> None:
+    details = {"issuer_name": told, "receipt_id": "000111666"}
+    body = {**V3, "data": {**V3["data"], "payment_details": details}}  # type: ignore[dict-item]
+    seen = offline.parse_webhook(SIGNED, raw(body), NOW).observation
+    assert (seen.status, seen.issuer) == (Status.PAID, None)
 
 
 def raw(body: object) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +12,14 @@ from typing import Any
 
 import pytest
 
+from qrisd.cli.common import transaction
 from qrisd.domain.permissions import Role
+from qrisd.domain.refund import Status
 from qrisd.providers.base import Capabilities
 from qrisd.providers.simulator import Simulator
+from qrisd.services.refunds import Party, resolve
+from qrisd.store.audit_log import Actor
+from qrisd.store.db import connect
 from tests.fakes.refund_book import RefundBook, in_place_of_the_simulator
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
@@ -28,6 +35,12 @@ def book() -> Iterator[RefundBook]:
 @pytest.fixture
 async def sri(shop: Installation) -> str:
     return person(shop, Role.FINANCE, "sri")[1]
+
+
+def say_it_failed(shop: Installation, refund: Json, user_id: str) -> None:
+    with closing(connect(shop.data_dir.database)) as conn, transaction(conn):
+        party = Party(Actor(user_id, "test"), user_id)
+        resolve(conn, refund["id"], party, shop.clock(), outcome=Status.FAILED, why="their letter")
 
 
 async def approved(shop: Installation, key: str, payment: Json | None = None, **body: Any) -> Json:
@@ -91,6 +104,58 @@ async def test_what_was_surely_not_sent_is_sent_again_later(
     assert (len(book.sent), len(book.asked), book.total) == (len(words) + 1, 0, 15_000)
 
 
+async def test_a_balance_too_small_is_waited_out_under_the_same_reference(
+    shop: Installation, book: RefundBook, sri: str
+) -> None:
+    book.script.extend(["low_balance", "low_balance"])
+    refund = await approved(shop, sri)
+    waiting = await says(shop, refund, "the balance is too small")
+    assert (waiting["status"], waiting["sent_at"], len(book.sent)) == ("APPROVED", None, 1)
+    assert waiting["next_try_at"] == "2026-01-15T03:05:00.000Z"
+    assert (await ask(shop, {"id": refund["payment_id"]})).status_code == 409, "its amount stays reserved"
+    await becomes(shop, refund, "DONE", steps_s=60)
+    assert [one.reference for one in book.sent] == [refund["reference"]] * 3
+    assert (book.asked, book.total) == ([], 15_000)
+
+
+async def test_what_waits_for_balance_can_be_withdrawn(shop: Installation, book: RefundBook, sri: str) -> None:
+    book.script.append("low_balance")
+    refund = await approved(shop, sri)
+    await says(shop, refund, "the balance is too small")
+    assert (await decide(shop, refund, "cancel", sri)).json()["status"] == "CANCELLED"
+    shop.clock.advance(86_400)
+    assert (await ask(shop, {"id": refund["payment_id"]})).status_code == 201
+    assert len(book.sent) == 1
+
+
+async def test_a_balance_too_small_for_what_never_arrived_is_waited_out_too(
+    shop: Installation, book: RefundBook, sri: str
+) -> None:
+    book.script.extend(["lost_before", "low_balance"])
+    refund = await approved(shop, sri)
+    await becomes(shop, refund, "UNKNOWN")
+    await becomes(shop, refund, "APPROVED", steps_s=20)
+    await becomes(shop, refund, "DONE", steps_s=60)
+    assert (len(book.sent), book.total) == (3, 15_000)
+
+
+async def test_what_two_people_said_meanwhile_outlasts_a_balance_too_small(
+    shop: Installation, book: RefundBook, sri: str
+) -> None:
+    book.script.extend(["lost_before", "hold_low_balance"])
+    book.gate = asyncio.Event()
+    refund = await approved(shop, sri)
+    await becomes(shop, refund, "UNKNOWN")
+    while len(book.sent) < 2:
+        shop.clock.advance(20)
+        await asyncio.sleep(0.03)
+    for name in ("ani", "tono"):
+        say_it_failed(shop, refund, person(shop, Role.FINANCE, name)[0])
+    book.gate.set()
+    await becomes(shop, refund, "FAILED", steps_s=20)
+    assert len(book.sent) == 2
+
+
 async def test_a_lost_answer_is_settled_by_asking(shop: Installation, book: RefundBook, sri: str) -> None:
     book.script.append("lost")
     refund = await approved(shop, sri)
@@ -143,15 +208,18 @@ async def test_two_refunds_of_one_payment_go_one_after_the_other(
     assert (await shop.get(payment["id"]))["amount_refunded"] == 10_000
 
 
-async def test_money_given_by_hand_counts_once_it_is_approved(shop: Installation, book: RefundBook, sri: str) -> None:
-    refund = await asked(shop, await paid(shop), method="cash", evidence="receipt 7")
+@pytest.mark.parametrize(("method", "account"), [("cash", "cash"), ("transfer", "bank")])
+async def test_money_given_by_hand_counts_once_it_is_approved(
+    shop: Installation, book: RefundBook, sri: str, method: str, account: str
+) -> None:
+    refund = await asked(shop, await paid(shop), method=method, evidence="receipt 7")
     assert (await shop.get(refund["payment_id"]))["amount_refunded"] == 0
     await decide(shop, refund, "approve", sri)
     await becomes(shop, refund, "DONE")
     payment = await shop.get(refund["payment_id"])
     assert (payment["status"], payment["amount_refunded"], book.sent) == ("REFUNDED", 15_000, [])
     entries = shop.rows("SELECT credit_account FROM ledger_entries WHERE kind = 'refund_done'")
-    assert entries == [{"credit_account": "cash"}]
+    assert entries == [{"credit_account": account}]
 
 
 async def test_what_nobody_approves_in_time_ends(shop: Installation, sri: str) -> None:
@@ -239,6 +307,21 @@ async def test_after_the_window_only_hands_give_back(tmp_path: Path, clock: Fake
         assert offer["ways"][0]["until"] == "2026-01-22T02:59:59.000Z"
         shop.clock.advance(7 * 86_400)
         assert "for 7 days" in (await ask(shop, payment)).json()["detail"]
+
+
+async def test_a_balance_too_small_is_waited_out_no_longer_than_the_window(
+    tmp_path: Path, clock: FakeClock, book: RefundBook, able: Any
+) -> None:
+    able(refund_window_days=1)
+    book.script.extend(["low_balance"] * 50)
+    async with Installation(tmp_path / "data", clock).running() as shop:
+        refund = await approved(shop, person(shop, Role.FINANCE)[1])
+        failed = await becomes(shop, refund, "FAILED", steps_s=1_800)
+        assert failed["detail"] == "the balance is too small; the time for refunds is over: give it back by hand"
+        assert 3 <= len(book.sent) < 40
+        assert {one.reference for one in book.sent} == {refund["reference"]}
+        assert (await shop.get(refund["payment_id"]))["amount_refunded"] == 0
+        assert (await ask(shop, {"id": refund["payment_id"]}, method="cash", evidence="receipt 7")).status_code == 201
 
 
 async def test_a_blackout_is_waited_out(tmp_path: Path, book: RefundBook, able: Any) -> None:

@@ -83,6 +83,8 @@ class RefundWay(Shape):
     until: Moment | None = Field(description="When the provider stops giving it back.")
     blackout: str | None = Field(description="When the provider refuses refunds, such as `23:55-06:00 WIB`.")
     sent_from: Moment | None = Field(description="While it refuses: when what is approved now will be sent.")
+    issuer: str | None = Field(description="The bank or wallet that was paid from, in the provider's words.")
+    remarks: list[str] = Field(description="What else is worth knowing, for people: that the provider may refuse, say.")
 
 
 class Refundable(Shape):

@@ -22,6 +22,10 @@ class Capabilities(Shape):
     partial_refund: bool
     refund_window_days: int | None = Field(description="Days after the payment; null where there is no limit.")
     refund_blackout: str | None = Field(description="When refunds are refused, such as `23:55-06:00 WIB`.")
+    refund_issuers: list[str] = Field(description="Whose payers it gives money back to; empty where all are alike.")
+    whole_refund_after_hours: dict[str, int] = Field(
+        description="Issuers that take all of a payment back only so many hours after it, and parts at once."
+    )
     lookup: bool = Field(description="It can be asked how a payment stands.")
     retry_codes: list[str] = Field(description="Its own codes after which the same call is simply repeated.")
     confirmed_by_person: bool = Field(description="Only a person's word, or a report line, says that it was paid.")

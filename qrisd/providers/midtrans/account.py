@@ -140,6 +140,7 @@ class MidtransAccount:
             currency=seen.currency,
             provider_trx_id=seen.transaction_id,
             provider_ref_no=seen.reference_number,
+            issuer=seen.issuer,
             qris_payload=seen.qr_string or None,
             expires_at=moment(seen.expiry_time),
             paid_at=moment(seen.settlement_time),

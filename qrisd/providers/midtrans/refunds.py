@@ -34,7 +34,9 @@ _ADVICE: Final = {
     _AMOUNT: "Midtrans does not take this amount: compare it with what is left of the payment (ShopeePay gives back "
     "all or nothing), and look at the balance in the dashboard.",
 }
-_LOW_BALANCE: Final = "The Midtrans balance is too small: top it up in the dashboard, then refund again."
+_LOW_BALANCE: Final = (
+    "The Midtrans balance is too small: top it up in the dashboard, and the refund goes out by itself."
+)
 _LOW_BALANCE_WORDS: Final = ("balance", "insufficient")
 
 
@@ -83,7 +85,8 @@ class MidtransRefunds:
         if reply.code == _KEY_USED:
             text = "Midtrans has had this refund already, but does not show it."
             raise ProviderUncertain(self._account.name, text, str(reply.code))
-        return RefundObservation(status=RefundStatus.REFUSED, detail=detail)
+        status = RefundStatus.LATER if self._lacks_balance(reply) else RefundStatus.REFUSED
+        return RefundObservation(status=status, detail=detail)
 
     def _approved(self, order_id: str, order: RefundOrder, reply: Reply) -> RefundObservation:
         seen = reply.transaction
@@ -126,7 +129,10 @@ class MidtransRefunds:
 
     def _why(self, reply: Reply) -> str:
         said = self._account.said(reply.transaction)
-        advice = _ADVICE.get(reply.code)
-        if reply.code == _AMOUNT and any(word in said.lower() for word in _LOW_BALANCE_WORDS):
-            advice = _LOW_BALANCE
+        advice = _LOW_BALANCE if self._lacks_balance(reply) else _ADVICE.get(reply.code)
         return f"{advice} ({said})" if advice else str(self._account.rejected(reply))
+
+    def _lacks_balance(self, reply: Reply) -> bool:
+        """One code stands for two things; Midtrans' words tell a low balance from a wrong amount."""
+        said = self._account.said(reply.transaction).lower()
+        return reply.code == _AMOUNT and any(word in said for word in _LOW_BALANCE_WORDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Status
@@ -70,7 +70,14 @@ class Transaction(_Wire):
     refunds: list[Refund] | None = None
     merchant_cross_reference_id: str | None = None
     shopeepay_reference_number: str | None = None
+    issuer: str | None = None
     reference_id: str | None = None
+
+    @field_validator("issuer", mode="before")
+    @classmethod
+    def _name_or_nothing(cls, told: object) -> str | None:
+        """Nothing of the money hangs on it."""
+        return told if isinstance(told, str) else None
 
     @property
     def status(self) -> Status | None:

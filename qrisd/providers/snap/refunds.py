@@ -11,7 +11,7 @@ from qrisd.domain.payment import Attempt, Status
 from qrisd.providers.base import RefundObservation, RefundOrder, RefundStatus
 from qrisd.providers.snap.calls import Reply, SnapCalls
 from qrisd.providers.snap.profile import Service
-from qrisd.providers.snap.wire import DUPLICATE, Message, money, original
+from qrisd.providers.snap.wire import DUPLICATE, LOW_BALANCE, Message, money, original
 
 _NO_WORD: Final = re.compile(r"[^A-Za-z0-9]+")
 _MAX_REASON: Final = 100
@@ -64,6 +64,8 @@ class SnapRefunds:
             status = RefundStatus.DONE if is_back else RefundStatus.PENDING
             return RefundObservation(status=status, amount=order.amount, detail=said)
         error = self._calls.error(reply)
+        if reply.case == LOW_BALANCE:
+            return RefundObservation(status=RefundStatus.LATER, detail=str(error))
         if isinstance(error, ProviderRejected) and reply.case[:3] in ("403", "404"):
             return RefundObservation(status=RefundStatus.REFUSED, detail=str(error))
         raise error

@@ -40,7 +40,7 @@ _ADVICE: Final = {
     "40103": "it does not know the token it has just given; another program may use the same credentials",
     "40301": "this account may not use the service; ask the bank to activate QRIS MPM",
     "40302": "the amount is above what the bank allows",
-    "40314": "the balance at the bank is too small: top it up, then ask again",
+    "40314": "the balance at the bank is too small: top it up, and the refund goes out by itself",
     "40318": "the account at the bank is not active; ask the bank",
     "40408": "the bank does not know merchant_id or terminal_id; compare them with the bank's papers",
     "40413": "the amount is not one the bank takes",
@@ -53,6 +53,7 @@ KEYS_REFUSED: Final = "40100"
 ABSENT: Final = "40401"
 EXPIRED: Final = "40300"
 DUPLICATE: Final = "40901"
+LOW_BALANCE: Final = "40314"
 
 
 class _Wire(BaseModel):
@@ -92,11 +93,20 @@ class Message(_Wire):
     ref_no: str | None = Field(
         None, validation_alias=AliasChoices(*_info("rrn", "retrievalreferenceno", "approvalcode", "issuerreff"))
     )
+    issuer: str | None = Field(
+        None, validation_alias=AliasChoices(*_info("issuername", "issuer", "issuerid", "nns_issuer"))
+    )
     refund_id: str | None = Field(None, validation_alias=AliasChoices("refundno", "referenceno"))
     refund_amount: _Amount | None = Field(None, alias="refundamount")
     info: dict[str, Any] = Field({}, alias="additionalinfo")
     access_token: str | None = Field(None, alias="accesstoken")
     expires_in: str | None = Field(None, alias="expiresin")
+
+    @field_validator("issuer", mode="before")
+    @classmethod
+    def _name_or_nothing(cls, told: Any) -> Any:
+        """Nothing of the money hangs on it."""
+        return told if isinstance(told, str | int) else None
 
     @field_validator("amount", "refund_amount", mode="before")
     @classmethod
@@ -173,6 +183,7 @@ def observed(
         currency=(message.amount and message.amount.currency) or "IDR",
         provider_trx_id=message.trx_id,
         provider_ref_no=message.ref_no,
+        issuer=message.issuer,
         paid_at=moment(message.paid_at) if status is Status.PAID else None,
         contradiction=contradiction,
         detail=message.said,

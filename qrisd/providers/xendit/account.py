@@ -59,7 +59,7 @@ _ADVICE: Final = {
     "Money-in Write and Transaction Read; if an IP allowlist is on, add this computer's address.",
     "INVALID_MERCHANT_SETTINGS": "QRIS is not active on this Xendit account, or not for this API: ask Xendit to "
     "activate it (Settings, Payment Channels).",
-    "INSUFFICIENT_BALANCE": "The Xendit balance is too small: top it up, then ask again.",
+    "INSUFFICIENT_BALANCE": "The Xendit balance is too small: top it up, and the refund goes out by itself.",
     "REFUND_NOT_SUPPORTED": "The payer's bank takes no refunds through Xendit: give the money back by hand.",
     "PARTIAL_REFUND_NOT_SUPPORTED": "The payer's bank takes only full refunds: refund all of it, or by hand.",
 }

@@ -71,6 +71,8 @@ class XenditPaymentRequests:
         refund=True,
         partial_refund=True,
         refund_window_days=7,
+        refund_issuers=("BSI", "CIMB", "DANA", "GoPay", "Jenius", "OVO", "Permata", "ShopeePay"),
+        whole_refund_after_hours={"CIMB": 24},
         retry_codes=RETRY_CODES,
     )
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import AliasChoices, AliasPath, Field, ValidationError
+from pydantic import AliasChoices, AliasPath, Field, ValidationError, field_validator
 
 from qrisd.domain.errors import WebhookUnreadable, WebhookUnsigned
 from qrisd.domain.money import whole_rupiah
@@ -63,7 +63,23 @@ class XenditPayment(Wire):
             AliasPath("payment_details", "receipt_id"), AliasPath("payment_detail", "receipt_id")
         ),
     )
+    issuer_name: str | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("payment_details", "issuer_name"), AliasPath("payment_detail", "issuer_name")
+        ),
+    )
+    source: str | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("payment_details", "source"), AliasPath("payment_detail", "source")),
+    )
     created: str | None = None
+
+    @field_validator("issuer_name", "source", mode="before")
+    @classmethod
+    def _name_or_nothing(cls, told: Any) -> str | None:
+        """Nothing of the money hangs on it."""
+        return told if isinstance(told, str) else None
 
     @property
     def amount(self) -> int | None:
@@ -88,6 +104,7 @@ class XenditPayment(Wire):
             currency=self.currency or "IDR",
             provider_trx_id=self.charge_id,
             provider_ref_no=self.receipt or None,
+            issuer=self.issuer_name or self.source,
             paid_at=moment(captured_at or self.created),
             contradiction=contradiction,
             detail=f"payment {self.status}"[:60],

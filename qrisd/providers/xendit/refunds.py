@@ -26,7 +26,6 @@ _REFUSALS: Final = frozenset(
         "MAXIMUM_REFUND_AMOUNT_REACHED",
         "INELIGIBLE_TRANSACTION_STATUS",
         "INELIGIBLE_TRANSACTION",
-        "INSUFFICIENT_BALANCE",
         "PARTIAL_REFUND_COUNTS_EXCEEDED",
         "REFUND_NOT_SUPPORTED",
         "PARTIAL_REFUND_NOT_SUPPORTED",
@@ -34,6 +33,7 @@ _REFUSALS: Final = frozenset(
         NOT_FOUND,
     }
 )
+_LOW_BALANCE: Final = "INSUFFICIENT_BALANCE"
 _SEEN_BEFORE: Final = frozenset({"DUPLICATE_ERROR", "IDEMPOTENCY_ERROR"})
 _MAX_PAGES: Final = 20
 
@@ -71,6 +71,8 @@ class XenditRefunds:
         try:
             answer = await self._account.post("/refunds", body, headers)
         except ProviderRejected as error:
+            if error.provider_code == _LOW_BALANCE:
+                return RefundObservation(status=RefundStatus.LATER, detail=str(error))
             if error.provider_code not in _REFUSALS:
                 raise
             return RefundObservation(status=RefundStatus.REFUSED, detail=str(error))
@@ -120,6 +122,9 @@ class XenditRefunds:
                 self._account.name, "Xendit's answer is about another refund than the one asked for."
             )
         detail = f"refund {refund.status}" + (f": {refund.failure_code}" if refund.failure_code else "")
+        if refund.failure_code == _LOW_BALANCE:
+            # Xendit took this one and ended it: its key and reference are used up.
+            detail += "; top the Xendit balance up and ask for another refund"
         return RefundObservation(
             status=_STATUS.get(refund.status or ""),
             amount=self._amount(refund),

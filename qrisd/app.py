@@ -93,6 +93,7 @@ from qrisd.web.pos_payment import PosPayment
 from qrisd.web.pos_shifts import ShiftPages
 from qrisd.web.proof import ProofPages
 from qrisd.web.receipts import ReceiptPages
+from qrisd.web.refusals import Refusals
 from qrisd.web.routes import Pos, Web
 from qrisd.web.routes import routes as page_routes
 from qrisd.web.sign_in import SetupPages, SignInPages
@@ -181,19 +182,23 @@ def build(
             await ground.db.close()
             await ground.http.aclose()
 
+    web = _web(ground, services)
+    calls, shown = routes(_api(ground, services, scheduler)), page_routes(web)
+    refusals = Refusals(web.pages, shown=shown, calls=calls)
     app = Starlette(
-        routes=[*routes(_api(ground, services, scheduler)), *page_routes(_web(ground, services))],
-        middleware=[_edge(settings, ground.metrics)],
-        exception_handlers=dict(HANDLERS),
+        routes=[*calls, *shown],
+        middleware=[_edge(settings, ground.metrics, refusals)],
+        exception_handlers=refusals.handlers(HANDLERS),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect loses the body of a webhook, and would be built from Host
     return app
 
 
-def _edge(settings: Settings, metrics: Metrics) -> Middleware:
+def _edge(settings: Settings, metrics: Metrics, refusals: Refusals) -> Middleware:
     is_secure = settings.address.startswith("https://")
-    return Middleware(Edge, observe=metrics.request, log=log.RequestLog().write, is_secure=is_secure)
+    line = log.RequestLog().write
+    return Middleware(Edge, observe=metrics.request, log=line, page=refusals.page, is_secure=is_secure)
 
 
 def _ground(settings: Settings, clock: Callable[[], datetime], http: ProviderHttp) -> _Ground:
@@ -403,7 +408,13 @@ def _api(on: _Ground, services: _Services, scheduler: Scheduler) -> Api:
             db=on.db, payments=services.payments, terms=refund_terms(on.settings, on.providers), clock=on.clock
         ),
         ledger=LedgerApi(on.db, services.payments),
-        settlements=SettlementsApi(db=on.db, reports=on.settings.reports, mdr=on.settings.mdr.table, clock=on.clock),
+        settlements=SettlementsApi(
+            db=on.db,
+            reports=on.settings.reports,
+            mdr=on.settings.mdr.table,
+            zones=on.settings.zones,
+            clock=on.clock,
+        ),
         reconciliations=ReconciliationsApi(
             db=on.db,
             reconciling=services.reconciling,
@@ -498,6 +509,7 @@ def _pos(on: _Ground, services: _Services, pages: Pages, guard: Guard, limits: P
         ),
         payment=PosPayment(
             pages=pages,
+            guard=guard,
             payments=services.payments,
             marks=services.till_marks,
             live=on.live,

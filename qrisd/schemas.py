@@ -84,13 +84,10 @@ def _endpoint(value: str) -> str:
 
 Rupiah = Annotated[int, BeforeValidator(_whole_rupiah, json_schema_input_type=int)]
 Seconds = Annotated[int, BeforeValidator(_whole_seconds, json_schema_input_type=int)]
-Text = Annotated[str, AfterValidator(_plain_text)]
-Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), AfterValidator(_plain_text)
-]
-Evidence = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_plain_text)
-]
+# Behind the bounds: what comes after a function is told of in items, not in characters.
+_PLAIN: Final = AfterValidator(_plain_text)
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _PLAIN]
+Evidence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), _PLAIN]
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:/#@+-]{1,64}$")]
 Outlet = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[!-~]+$")]
@@ -107,8 +104,10 @@ class Body(BaseModel):
 class Customer(Body):
     """Who pays, as far as the merchant wants to say."""
 
-    name: Annotated[Text, StringConstraints(min_length=1, max_length=100)] | None = None
-    email: Annotated[Text, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100), _PLAIN] | None = None
+    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"), _PLAIN] | None = (
+        None
+    )
     phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{6,15}$")] | None = None
 
 
@@ -121,7 +120,7 @@ class CreatePayment(Body):
         None, description="Seconds the QR lives; 900 when left out."
     )
     callback_url: Url | None = Field(None, description="Where we tell your server what happens.")
-    description: Annotated[Text, StringConstraints(max_length=255)] | None = None
+    description: Annotated[str, StringConstraints(max_length=255), _PLAIN] | None = None
     customer: Customer | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = Field(
         default_factory=dict, description="Anything of yours, at most 4 KB of JSON; returned as you sent it."
@@ -141,8 +140,10 @@ class ConfirmPayment(Body):
     """`POST /payments/{id}/confirm`: a named person says that the money came."""
 
     amount: Rupiah = Field(ge=1, description="The rupiah that came, as the merchant's own app or bank shows it.")
-    confirmed_by: Annotated[Text, StringConstraints(min_length=1, max_length=100)] = Field(description="Who says so.")
-    provider_ref_no: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = Field(
+    confirmed_by: Annotated[str, StringConstraints(min_length=1, max_length=100), _PLAIN] = Field(
+        description="Who says so."
+    )
+    provider_ref_no: Annotated[str, StringConstraints(min_length=1, max_length=64), _PLAIN] | None = Field(
         None, description="The reference number on the payer's receipt."
     )
 
@@ -157,10 +158,14 @@ class StartReconciliation(Body):
 class ActOnException(Body):
     """`POST /reconciliations/exceptions/{id}`"""
 
-    note: Annotated[Text, StringConstraints(max_length=500)] | None = Field(None, description="What is known of it.")
-    owner: Annotated[Text, StringConstraints(max_length=100)] | None = Field(None, description="Who looks after it.")
+    note: Annotated[str, StringConstraints(max_length=500), _PLAIN] | None = Field(
+        None, description="What is known of it."
+    )
+    owner: Annotated[str, StringConstraints(max_length=100), _PLAIN] | None = Field(
+        None, description="Who looks after it."
+    )
     action: Literal["resolve", "reopen"] | None = Field(None, description="What to do with it; needs a reason.")
-    reason: Annotated[Text, StringConstraints(strip_whitespace=True, max_length=255)] | None = Field(
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), _PLAIN] | None = Field(
         None, description="Why; it stays in the audit log, and is the note where none is given."
     )
 
@@ -171,6 +176,9 @@ class EnterPayout(Body):
     provider: str = Field(description="Who paid out.")
     date: str = Field(description="The business day of the payout, like 2026-01-16.")
     amount: Rupiah = Field(ge=0, description="Whole rupiah, as the bank statement says.")
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), _PLAIN] | None = Field(
+        None, description="Why; needed when another amount was entered before."
+    )
 
 
 class AskRefund(Body):
@@ -349,6 +357,8 @@ def way_resource(way: Way) -> dict[str, Any]:
         "until": to_text_or_none(way.until),
         "blackout": way.blackout,
         "sent_from": to_text_or_none(way.sent_from),
+        "issuer": None if way.attempt is None else way.attempt.issuer,
+        "remarks": list(way.remarks),
     }
 
 
@@ -419,6 +429,7 @@ def import_resource(done: Imported) -> dict[str, Any]:
         "new": done.new,
         "changed": done.changed,
         "repeated": file.repeated,
+        "planned": done.planned,
         "unmatched": done.unmatched,
         "skipped": dict(done.skipped),
         "has_fees": done.has_fees,

@@ -143,6 +143,7 @@ IMPORT: Final = {
     "new": 1,
     "changed": 0,
     "repeated": 0,
+    "planned": 0,
     "unmatched": 0,
     "skipped": {"Channel: VIRTUAL_ACCOUNT": 3},
     "has_fees": True,
@@ -307,6 +308,8 @@ REFUNDABLE: Final = {
             "until": None,
             "blackout": None,
             "sent_from": None,
+            "issuer": None,
+            "remarks": [],
         }
     ],
     "approval_above": 0,
@@ -379,7 +382,13 @@ TIMELINE: Final = {
         {
             "id": 1,
             "event": "CREATED",
-            "payload": {"attempt": 1, "provider": "simulator", "reference": "019BC9A17C40ABCD1234", "amount": 15000},
+            "payload": {
+                "attempt": 1,
+                "provider": "simulator",
+                "reference": "019BC9A17C40ABCD1234",
+                "amount": 15000,
+                "by": "api_key:019bc9a1-7c40-7d11-9a3e-5b1c0e8f2a77",
+            },
             "created_at": "2026-01-15T03:00:00.000Z",
         }
     ]
@@ -403,6 +412,8 @@ PROVIDERS: Final = {
                 "partial_refund": True,
                 "refund_window_days": None,
                 "refund_blackout": None,
+                "refund_issuers": [],
+                "whole_refund_after_hours": {},
                 "lookup": True,
                 "retry_codes": [],
                 "confirmed_by_person": False,

@@ -79,7 +79,7 @@ class PaymentsApi:
         if not caller.reaches(order.outlet):
             raise Forbidden(f"This API key is limited to other outlets than {order.outlet}.")
         try:
-            return _answer(await self._creating.create(order, key))
+            return _answer(await self._creating.create(order, key, acting(request, caller)))
         except OrderIdTaken as taken:
             raise await self._seen_by(caller, taken) from None
 
@@ -164,7 +164,7 @@ class PaymentsApi:
         return _json({"data": [row for row in rows if reads_all or not row["event"].startswith(REFUND_STEPS)]})
 
     async def check(self, request: Request, caller: Caller) -> Response:
-        return await self._done(request, caller, self._service.check)
+        return await self._done(request, caller, partial(self._service.check, by=acting(request, caller)))
 
     async def cancel(self, request: Request, caller: Caller) -> Response:
         return await self._done(request, caller, partial(self._service.cancel, by=acting(request, caller)))

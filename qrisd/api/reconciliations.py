@@ -23,7 +23,7 @@ from qrisd.services import findings
 from qrisd.services.api_keys import Caller
 from qrisd.services.findings import Act
 from qrisd.services.reconciling import Reconciling
-from qrisd.store.db import Database
+from qrisd.store.db import Connection, Database
 from qrisd.web.languages import language_of
 from qrisd.web.pages import POLICY
 
@@ -61,7 +61,7 @@ class ReconciliationsApi:
         day = self._day(wanted.date)
         if day is None:
             raise Invalid(FieldError("date", "Send a business day like 2026-01-15, today or yesterday."))
-        task = asyncio.create_task(self._reconciling.run(day, wanted.provider))
+        task = asyncio.create_task(self._reconciling.run(day, wanted.provider, by=acting(request, caller)))
         self._started.add(task)
         task.add_done_callback(self._ended)
         await asyncio.wait({task}, timeout=ANSWER_WITHIN_S)
@@ -155,7 +155,10 @@ class ReconciliationsApi:
         if wanted.provider not in self._providers:
             raise Invalid(FieldError("provider", f"There is no such provider; there are {', '.join(self._providers)}."))
         by, now = acting(request, caller), self._clock()
-        unit = partial(findings.enter_payout, provider=wanted.provider, day=day, amount=wanted.amount, by=by, now=now)
+
+        def unit(conn: Connection) -> None:
+            findings.enter_payout(conn, wanted.provider, day, wanted.amount, by, now, why=wanted.reason)
+
         await self._db.write(unit)
         return _json({"provider": wanted.provider, "date": day.isoformat(), "amount": wanted.amount})
 

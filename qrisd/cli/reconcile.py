@@ -49,7 +49,8 @@ def reconcile(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Compare a business day with the providers, their reports and the bank. Exit 0 clean, 2 exceptions remain."""
+    """Compare a business day with the providers, their reports and the bank. Exit 0 clean, 2 exceptions remain, 1 when
+    none does but a provider gave no answer."""
     if context.invoked_subcommand is not None:
         return
     if not day:
@@ -63,10 +64,11 @@ def reconcile(
         report = asyncio.run(_reconcile(settings, _day(day, settings), provider, told))
     _write(report, csv_file, html_file, language)
     _print(report, as_json=as_json)
-    if report.summary.unasked:
-        fail(f"{report.summary.unasked} QRs could not be asked about. Run it again: it goes on with those.")
-    if report.open:
-        raise typer.Exit(2)
+    unasked = report.summary.unasked
+    if unasked:
+        typer.echo(f"qrisd: {unasked} QRs could not be asked about. Run it again: it goes on with those.", err=True)
+    if report.open or unasked:
+        raise typer.Exit(2 if report.open else 1)
 
 
 async def _reconcile(settings: Settings, day: date, provider: str | None, told: Callable[[Progress], None]) -> Report:
@@ -75,7 +77,7 @@ async def _reconcile(settings: Settings, day: date, provider: str | None, told: 
 
     log.configure(logging.WARNING)
     async with reconciling_alone(settings) as reconciling:
-        return await reconciling.run(day, provider, told=told)
+        return await reconciling.run(day, provider, by=by_command(), told=told)
 
 
 def _day(text: str, settings: Settings) -> date:
@@ -136,6 +138,9 @@ def payout(
     provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Who paid out.")],
     day: Annotated[str, typer.Argument(metavar="DATE", help="The business day of the payout.")],
     amount: Annotated[int, typer.Argument(metavar="AMOUNT", help="Whole rupiah, as the bank statement says.")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; needed when another amount was entered before.")
+    ] = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -149,7 +154,7 @@ def payout(
     if provider not in {*settings.provider_settings()}:
         fail(f"there is no provider {provider!r}; there are {', '.join(settings.provider_settings())}")
     with open_database(settings) as conn, clear_errors(), transaction(conn):
-        findings.enter_payout(conn, provider, chosen, amount, by_command(), datetime.now(UTC))
+        findings.enter_payout(conn, provider, chosen, amount, by_command(), datetime.now(UTC), why=reason)
     if as_json:
         print_json({"provider": provider, "date": chosen.isoformat(), "amount": amount})
     else:

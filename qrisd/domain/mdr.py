@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
-from qrisd.domain import qris
+from qrisd.domain import business_day, qris
+from qrisd.domain.settlement import Line
 
 
 class Criteria(StrEnum):
@@ -36,6 +38,13 @@ WHOLE: Final = 10_000
 _NOT_IN_A_QRIS: Final = frozenset({Criteria.EDUCATION, Criteria.FUEL, Criteria.SOCIAL})
 _REGULAR: Final = (Criteria.UKE, Criteria.UME, Criteria.UBE, Criteria.URE)
 _PUBLIC: Final = (Criteria.PSO, Criteria.BLU)
+
+
+def rate_day(line: Line, paid_at: datetime | None, zone: ZoneInfo) -> date:
+    """The business day whose rate a line of a report is judged by: that of the money in its outlet's `zone`, by when it
+    was paid here, else by what the line says; else that of the payout."""
+    at = paid_at or line.transacted_at
+    return line.settlement_date if at is None else business_day.of(at, zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from qrisd.domain import issuer as issuers
+
 
 class Status(StrEnum):
     """Where a payment, or one attempt of it, stands."""
@@ -111,7 +113,8 @@ class Payment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One QR at one provider, stored before anything is sent there. `reference` is our name for it at the provider."""
+    """One QR at one provider, stored before anything is sent there. `reference` is our name for it at the provider,
+    `issuer` the bank or wallet that was paid from, in the provider's words."""
 
     id: str
     payment_id: str
@@ -129,6 +132,7 @@ class Attempt:
     expires_at: datetime
     checks: int
     next_check_at: datetime | None
+    issuer: str | None = None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -141,7 +145,8 @@ class Observation:
     `status` None means the provider named a state we do not know: nothing is decided. `absent` means the provider says
     it has no such charge. `amount` is the QR's amount while PENDING and the money received when PAID;
     `amount_refunded` is the total given back so far. `given_by_hand` is money that was given back without the provider,
-    `refund_id` the refund of ours that is spoken of. `detail` is what the provider said, for the log.
+    `refund_id` the refund of ours that is spoken of. `detail` is what the provider said, for the log; `by` is who had
+    it asked or done, as the audit log names them, where somebody had.
     """
 
     source: Source
@@ -154,11 +159,13 @@ class Observation:
     currency: str | None = None
     provider_trx_id: str | None = None
     provider_ref_no: str | None = None
+    issuer: str | None = None
     qris_payload: str | None = None
     expires_at: datetime | None = None
     paid_at: datetime | None = None
     contradiction: str | None = None
     detail: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,11 +228,12 @@ def _refuse(payment: Payment, attempt: Attempt, seen: Observation, problem: str,
         "source": seen.source,
         "attempt": attempt.number,
         "detail": seen.detail,
+        "by": seen.by,
     }
     if attempt.status is not Status.CREATED or seen.source not in (Source.PROVIDER, Source.LOOKUP):
         return Change(payment=payment, attempt=refused, log="ERROR", log_payload=log_payload)
     # The charge the provider made is not the one we asked for: nobody may be shown its QR.
-    failed = Observation(source=seen.source, status=Status.FAILED, detail=problem)
+    failed = Observation(source=seen.source, status=Status.FAILED, detail=problem, by=seen.by)
     change = _move(payment, refused, failed, now)
     return change and replace(change, log_payload={**change.log_payload, **log_payload})
 
@@ -238,6 +246,7 @@ def _learn(attempt: Attempt, seen: Observation, status: Status, amount_paid: int
         amount_paid=max(attempt.amount_paid, amount_paid),
         provider_trx_id=attempt.provider_trx_id or seen.provider_trx_id,
         provider_ref_no=attempt.provider_ref_no or seen.provider_ref_no,
+        issuer=attempt.issuer or issuers.kept(seen.issuer),
         qris_payload=attempt.qris_payload or seen.qris_payload,
         expires_at=seen.expires_at or attempt.expires_at,
     )
@@ -428,5 +437,6 @@ def _log_payload(before: Payment, after: Payment, attempt: Attempt, seen: Observ
         "exception": after.exception,
         "provider_trx_id": attempt.provider_trx_id,
         "detail": seen.detail,
+        "by": seen.by,
     }
     return {key: value for key, value in facts.items() if value is not None}

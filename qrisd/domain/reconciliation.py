@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from qrisd.domain import business_day
+from qrisd.domain.mdr import rate_day
 from qrisd.domain.payment import MONEY, Attempt, Payment, Status
 from qrisd.domain.settlement import Kind, Line
 
@@ -154,15 +157,21 @@ class Charged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale:
-    """A payment with its attempts. `paid_on` is the business day of the money, in the outlet's zone."""
+    """A payment with its attempts. `zone` is that of its outlet."""
 
     id: str
     order_id: str
     status: Status
     amount_paid: int
     amount_refunded: int
-    paid_on: date | None
+    paid_at: datetime | None
+    zone: ZoneInfo
     charges: tuple[Charged, ...]
+
+    @property
+    def paid_on(self) -> date | None:
+        """The business day of the money."""
+        return None if self.paid_at is None else business_day.of(self.paid_at, self.zone)
 
 
 # (attempt, amount paid out, the day it was paid) -> the fee there should be; None where nothing can be said.
@@ -255,7 +264,7 @@ def _of_payout(sale: Sale, charge: Charged, terms: Terms) -> Iterator[Difference
 
 def _of_fee(sale: Sale, charge: Charged, line: Line, terms: Terms) -> Iterator[Difference]:
     """A report that names no fee says nothing about it."""
-    due = terms.expected_fee(charge, line.amount, sale.paid_on or line.settlement_date)
+    due = terms.expected_fee(charge, line.amount, rate_day(line, sale.paid_at, sale.zone))
     if due is None or not line.fee:
         return
     if line.fee > due or due - line.fee > ROUNDING:

@@ -56,14 +56,23 @@ class Nightly:
             return
         last = last_due(self._clock(), self._zones, self._at)
         due = await self._db.read(partial(missed, zones=self._zones, last=last))
+        if due:
+            await self._tell_of_left_out(last)
         for day in due:
-            report = await self._reconciling.run(day, origin="nightly")
+            report = await self._reconciling.run(day, by=None)
             log.info("reconciled", day=str(day), exceptions=len(report.open), unasked=report.summary.unasked)
             if report.summary.unasked:
                 self._not_before = time.monotonic() + RETRY_S
         if self._compared_on != last:
             await self._compare_again(last, due)
             self._compared_on = last
+
+    async def _tell_of_left_out(self, last: date) -> None:
+        days = await self._db.read(partial(left_out, zones=self._zones, last=last))
+        if days:
+            first, end = days[0].isoformat(), days[-1].isoformat()
+            told = f"days left out: for each of them that you want, run `qrisd reconcile --date {first}`"
+            log.warning(told, first=first, last=end, days=len(days))
 
     async def _compare_again(self, last: date, just_done: list[date]) -> None:
         since = min(last - OPEN_REACH, last - self._settling)
@@ -96,6 +105,19 @@ def missed(conn: Connection, zones: Zones, last: date) -> list[date]:
         if began is None:
             return []
         first = max(began, last - FIRST_REACH)
+    return _undone(conn, zones, first, last)
+
+
+def left_out(conn: Connection, zones: Zones, last: date) -> list[date]:
+    """The business days that the first night ever, up to `last`, does not go back to though there were payments by
+    then, and that nobody reconciled; none on any later night."""
+    if reconciliations.first_nightly(conn) is not None:
+        return []
+    began = day_sales.first_day(conn, zones)
+    return [] if began is None else _undone(conn, zones, began, last - FIRST_REACH - timedelta(days=1))
+
+
+def _undone(conn: Connection, zones: Zones, first: date, last: date) -> list[date]:
     done = reconciliations.days_done(conn, first)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     return [day for day in days if day not in done or done[day] < zones.reach(day)[1]]

@@ -129,9 +129,15 @@ class Charging:
         return await self._db.write(unit)
 
     async def next_attempt(
-        self, payment: Payment, provider: str, closing: Closing | None = None, also: Also | None = None
+        self,
+        payment: Payment,
+        provider: str,
+        closing: Closing | None = None,
+        also: Also | None = None,
+        by: str | None = None,
     ) -> tuple[Payment, Attempt]:
-        """Store a further attempt and make it the payment's present one, together with how the one before ended.
+        """Store a further attempt, as `by` wants it, and make it the payment's present one, together with how the one
+        before ended.
 
         Raises WrongState when the payment has changed meanwhile."""
         now = self._clock()
@@ -143,7 +149,7 @@ class Charging:
                 status = present.status if present else "gone"
                 raise WrongState(f"The payment has changed meanwhile; it is {status} now.", status)
             attempts.add(conn, self.priced(conn, attempt))
-            renewed = Observation(source=Source.MERCHANT, status=Status.CREATED)
+            renewed = Observation(source=Source.MERCHANT, status=Status.CREATED, by=by)
             recorded = self._door.record(conn, attempt.id, renewed, now)
             if closing is not None:
                 self._door.record(conn, closing.attempt.id, closing.seen, now)

@@ -29,6 +29,7 @@ from qrisd.services.calling import ProviderCalls
 from qrisd.services.charging import Also, Charging
 from qrisd.services.watching import Watcher
 from qrisd.store import api_keys, attempts, idempotency, payment_logs, payments
+from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, Database
 
 
@@ -97,23 +98,28 @@ class Creating:
         self._clock = clock
         self._has_room = has_room
 
-    async def create(self, order: CreatePayment, key: Key | None) -> Answer:
-        """Make the payment and its QR, or answer a repetition. A provider's trouble is raised as ProviderError; an
-        unknown outcome is an answer (202), never an error."""
-        self._check_callback_url(order)
-        names = self._able(order, self._route(order))
+    async def create(self, order: CreatePayment, key: Key | None, by: Actor) -> Answer:
+        """Make the payment and its QR, or answer a repetition; the payment's log says that `by` had it made. A
+        provider's trouble is raised as ProviderError; an unknown outcome is an answer (202), never an error."""
+        names = self.check(order)
         if not self._has_room():
             raise StorageUnavailable("The disk is nearly full: no new payments are taken until there is room again.")
         now = self._clock()
         payment = self._draft(order, names[0], now)
         attempt = self._charging.attempt(payment, now)
-        begin = partial(_begin, payment=payment, attempt=attempt, key=key, price=self._charging.priced, now=now)
+        price = self._charging.priced
+        begin = partial(_begin, payment=payment, attempt=attempt, key=key, price=price, by=by.who, now=now)
         begun = await self._db.write(begin)
         if isinstance(begun, Answer):
             return begun
-        return await self._carry_on(begun, names, key)
+        return await self._carry_on(begun, names, key, by.who)
 
-    async def _carry_on(self, begun: _Begun, names: Sequence[str], key: Key | None) -> Answer:
+    def check(self, order: CreatePayment) -> Sequence[str]:
+        """The providers to ask for this order, first to last. Raises Invalid for one that cannot be taken."""
+        self._check_callback_url(order)
+        return self._able(order, self._route(order))
+
+    async def _carry_on(self, begun: _Begun, names: Sequence[str], key: Key | None, by: str) -> Answer:
         payment, running = begun.payment, self._charging.is_running(begun.payment.id)
         if begun.fresh is not None:
             charge = self._charging.charge(payment, begun.fresh, names[1:], self._also(key))
@@ -128,23 +134,23 @@ class Creating:
                 text = "The request that was under way for this payment got no QR, and none exists. Send it again."
                 raise ProviderUnreachable(payment.provider, text)
         elif _unfinished(payment):
-            payment = await self._charging.run(payment.id, self._resume(payment, names, key))
+            payment = await self._charging.run(payment.id, self._resume(payment, names, key, by))
             return await self._final(payment, key)
         return await self._final(payment, key, replayed=not begun.keyed)
 
-    async def _resume(self, payment: Payment, names: Sequence[str], key: Key | None) -> Payment:
+    async def _resume(self, payment: Payment, names: Sequence[str], key: Key | None, by: str) -> Payment:
         """Go on with a create that has no answer yet: ask about the attempt there is, or, when the provider is known to
         have nothing, make the next one."""
         if payment.status is Status.CREATED:
             attempt = await self._db.read(lambda conn: attempts.by_number(conn, payment.id, payment.attempt))
             assert attempt is not None, "a payment's present attempt exists"
             try:
-                payment = (await self._watcher.look(attempt)).payment
+                payment = (await self._watcher.look(attempt, by)).payment
             except ProviderError:
                 return payment  # still unknown; the watcher goes on asking
             if not _has_nothing(payment):
                 return payment
-        renewed, attempt = await self._charging.next_attempt(payment, names[0])
+        renewed, attempt = await self._charging.next_attempt(payment, names[0], by=by)
         return await self._charging.charge(renewed, attempt, names[1:], self._also(key))
 
     async def _final(self, payment: Payment, key: Key | None, *, replayed: bool = False) -> Answer:
@@ -254,6 +260,7 @@ def _begin(
     attempt: Attempt,
     key: Key | None,
     price: Callable[[Connection, Attempt], Attempt],
+    by: str,
     now: datetime,
 ) -> _Begun | Answer:
     """The first transaction of a create: find what the request repeats, or store what it asks for."""
@@ -269,8 +276,8 @@ def _begin(
         raise OrderIdTaken("This order_id belongs to a payment with another request.", existing.id)
     if existing is None:
         attempts.add(conn, attempt)
-        asked = {"attempt": 1, "provider": attempt.provider, "reference": attempt.reference, "amount": attempt.amount}
-        payment_logs.add(conn, payment.id, "CREATED", asked, now)
+        asked = {"provider": attempt.provider, "reference": attempt.reference, "amount": attempt.amount}
+        payment_logs.add(conn, payment.id, "CREATED", {"attempt": 1, **asked, "by": by}, now)
     if key is not None and key.idempotency_key is not None:
         owner = existing or payment
         idempotency.add(conn, key.api_key_id, key.idempotency_key, payment.request_hash, owner.id, now)

@@ -65,16 +65,19 @@ def _facts(finding: Finding) -> dict[str, str | None]:
     return {"status": finding.status, "note": finding.note, "owner": finding.owner}
 
 
-def enter_payout(conn: Connection, provider: str, day: date, amount: int, by: Actor, now: datetime) -> None:
-    """Store what somebody saw arrive at the bank of this provider's payout; reconciling that day compares it."""
-    before = payouts.save(conn, provider, day, amount, by.who, now)
-    if before != amount:
-        audit_log.add(
-            conn,
-            by,
-            "payout.enter",
-            now,
-            what=f"{provider} {day}",
-            before=None if before is None else {"amount": before},
-            after={"amount": amount},
-        )
+def enter_payout(
+    conn: Connection, provider: str, day: date, amount: int, by: Actor, now: datetime, why: str | None = None
+) -> None:
+    """Store what somebody saw arrive at the bank of this provider's payout; reconciling that day compares it. What was
+    entered already changes nothing; another amount needs a reason. Raises Invalid without one."""
+    entered = payouts.of_day(conn, day).get(provider)
+    if entered == amount:
+        return
+    why = (why or "").strip() or None
+    if entered is not None and why is None:
+        raise Invalid(FieldError("reason", f"{entered} rupiah was entered before; say why it changes."))
+    payouts.save(conn, provider, day, amount, by.who, now)
+    before = None if entered is None else {"amount": entered}
+    audit_log.add(
+        conn, by, "payout.enter", now, what=f"{provider} {day}", before=before, after={"amount": amount}, why=why
+    )

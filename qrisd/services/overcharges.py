@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from qrisd.domain import business_day
-from qrisd.domain.mdr import Criteria, Mdr
+from qrisd.domain.business_day import Zones
+from qrisd.domain.mdr import Criteria, Mdr, rate_day
 from qrisd.domain.settlement import Kind, Line
 from qrisd.store import attempts, payments, settlements
 from qrisd.store.db import Connection
@@ -29,18 +28,17 @@ class Overcharge:
         return self.line.fee - self.expected_fee
 
 
-def expected_fee(conn: Connection, line: Line, mdr: Mdr, zone: ZoneInfo) -> tuple[Criteria | None, int | None]:
-    """The criteria of whom a line pays, and what may be kept of it; None where that is not known. The rate is that of
-    the day the payment was paid, in the merchant's `zone`, or else of the line."""
+def expected_fee(conn: Connection, line: Line, mdr: Mdr, zones: Zones) -> tuple[Criteria | None, int | None]:
+    """The criteria of whom a line pays, and what may be kept of it; None where that is not known."""
     attempt = None if line.attempt_id is None else attempts.get(conn, line.attempt_id)
     criteria = mdr.criteria_of(None if attempt is None else attempt.qris_payload)
     payment = None if line.payment_id is None else payments.get(conn, line.payment_id)
-    paid_at = (payment and payment.paid_at) or line.transacted_at
-    on = business_day.of(paid_at, zone) if paid_at else line.settlement_date
+    paid_at, outlet = (None, None) if payment is None else (payment.paid_at, payment.outlet)
+    on = rate_day(line, paid_at, zones.of_place(outlet))
     return criteria, mdr.expected_fee(line.amount, criteria, on, line.provider)
 
 
-def page(conn: Connection, wanted: Filter, mdr: Mdr, zone: ZoneInfo, limit: int) -> tuple[list[Overcharge], int | None]:
+def page(conn: Connection, wanted: Filter, mdr: Mdr, zones: Zones, limit: int) -> tuple[list[Overcharge], int | None]:
     """Payments of which too much was kept, the newest line first: at most `limit`, among at most LOOKED_AT lines. Also
     the id to go on before, None at the end. Lines whose criteria nobody knows are not judged."""
     lines = settlements.find(conn, replace(wanted, kind=Kind.PAYMENT), LOOKED_AT + 1)
@@ -48,12 +46,12 @@ def page(conn: Connection, wanted: Filter, mdr: Mdr, zone: ZoneInfo, limit: int)
     for line in lines[:LOOKED_AT]:
         if len(found) == limit:
             return found, found[-1].line.id
-        found += _judged(conn, line, mdr, zone)
+        found += _judged(conn, line, mdr, zones)
     return found, lines[LOOKED_AT - 1].id if len(lines) > LOOKED_AT else None
 
 
-def _judged(conn: Connection, line: Line, mdr: Mdr, zone: ZoneInfo) -> list[Overcharge]:
-    criteria, fee = expected_fee(conn, line, mdr, zone) if line.fee > 0 else (None, None)
+def _judged(conn: Connection, line: Line, mdr: Mdr, zones: Zones) -> list[Overcharge]:
+    criteria, fee = expected_fee(conn, line, mdr, zones) if line.fee > 0 else (None, None)
     if criteria is None or fee is None or line.fee <= fee:
         return []
     return [Overcharge(line=line, criteria=criteria, expected_fee=fee)]

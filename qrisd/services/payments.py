@@ -63,13 +63,14 @@ class Payments:
             raise NotFound(ABSENT)
         return payment
 
-    async def check(self, payment_id: str) -> Payment:
-        """Ask the provider now about every attempt that may still bring money, and return the payment."""
+    async def check(self, payment_id: str, by: Actor | None = None) -> Payment:
+        """Ask the provider now about every attempt that may still bring money, as `by` wants it, and return the
+        payment."""
         await self.get(payment_id)
         found = await self._db.read(lambda conn: attempts.of_payment(conn, payment_id))
         for attempt in found:
             if attempt.status not in (Status.PAID, Status.FAILED):
-                await self._watcher.look(attempt)
+                await self._watcher.look(attempt, _who(by))
         return await self.get(payment_id)
 
     async def cancel(self, payment_id: str, by: Actor) -> Payment:
@@ -86,6 +87,7 @@ class Payments:
             seen = replace(seen, status=Status.CANCELLED)
         elif seen.absent:
             seen = Observation(source=Source.MERCHANT, status=Status.CANCELLED)
+        seen = replace(seen, by=by.who)
         note = self._note(by, "payment.cancelled", payment)
 
         def note_if_done(conn: Connection, after: Payment) -> None:
@@ -110,17 +112,17 @@ class Payments:
         return await self._charging.run(payment.id, self._renew(payment, by))
 
     async def _renew(self, payment: Payment, by: Actor | None) -> Payment:
-        closing = await self._close_for_renewal(payment) if payment.status is Status.PENDING else None
+        closing = await self._close_for_renewal(payment, by) if payment.status is Status.PENDING else None
         note = None if by is None else self._note(by, "payment.renewed", payment)
-        payment, attempt = await self._charging.next_attempt(payment, payment.provider, closing, note)
+        payment, attempt = await self._charging.next_attempt(payment, payment.provider, closing, note, _who(by))
         return await self._charging.charge(payment, attempt)
 
-    async def _close_for_renewal(self, payment: Payment) -> Closing:
+    async def _close_for_renewal(self, payment: Payment, by: Actor | None) -> Closing:
         attempt = await self._current_attempt(payment)
         if not isinstance(self._providers.get(attempt.provider), Cancels):
             text = f"{attempt.provider} cannot close a QR; a new one can be made when this one has expired."
             raise WrongState(text, payment.status)
-        seen = await self._close(attempt)
+        seen = replace(await self._close(attempt), by=_who(by))
         if not seen.absent and seen.status not in (Status.CANCELLED, Status.EXPIRED):
             status = (await self._charging.observe(attempt, seen)).payment.status
             raise WrongState(f"The payment is {status} and its present QR could not be closed.", status)
@@ -153,6 +155,7 @@ class Payments:
             currency=payment.currency,
             provider_ref_no=word.provider_ref_no,
             detail=f"confirmed by {word.confirmed_by} with API key {caller}",
+            by=by.who,
         )
         note = self._note(by, "payment.confirmed", payment, why=f"the word of {word.confirmed_by}")
         return (await self._charging.observe(attempt, seen, also=note)).payment
@@ -172,6 +175,10 @@ class Payments:
         attempt = await self._db.read(lambda conn: attempts.by_number(conn, payment.id, payment.attempt))
         assert attempt is not None, "a payment's present attempt exists"
         return attempt
+
+
+def _who(by: Actor | None) -> str | None:
+    return None if by is None else by.who
 
 
 def _standing(payment: Payment) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from qrisd.domain.errors import FieldError, Invalid
 from qrisd.domain.reconciliation_report import Report, sort_key
 from qrisd.services.comparing import SUMMARY, Comparing
 from qrisd.services.sweeping import Sweep
-from qrisd.store import findings, reconciliations, settlement_matching
+from qrisd.store import audit_log, findings, reconciliations, settlement_matching
+from qrisd.store.audit_log import Actor
 from qrisd.store.db import Connection, Database
 from qrisd.store.reconciliations import Origin, Run
 
@@ -83,17 +84,26 @@ class Reconciling:
         return business_day.of(self._clock(), self._zones.merchant)
 
     async def run(
-        self, day: date, provider: str | None = None, *, origin: Origin = "person", told: Told | None = None
+        self, day: date, provider: str | None = None, *, by: Actor | None, told: Told | None = None
     ) -> Report:
         """Reconcile `day`, of one provider or of all; joins a run of the same that is under way, and goes on with one
-        that was cut off. Raises Invalid for a day to come and a provider that is not configured."""
+        that was cut off. That `by` wants it is in the audit log before anything is asked; None is the clock. Raises
+        Invalid for a day to come and a provider that is not configured."""
         self._check(day, provider)
         key = (day, provider)
-        if key not in self._running:
-            task = asyncio.create_task(self._run(day, provider, origin, told))
-            self._running[key] = _Running(task, Progress())
-            task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(self._running[key].task)
+        running = self._running.get(key)
+        if running is None:
+            running = _Running(asyncio.create_task(self._run(day, provider, by, told)), Progress())
+            self._running[key] = running
+            running.task.add_done_callback(lambda done: self._ended(key, done))
+        else:
+            await self._note(by, day, provider)
+        return await asyncio.shield(running.task)
+
+    async def _note(self, by: Actor | None, day: date, provider: str | None) -> None:
+        """Write into the audit log that somebody wants this day reconciled."""
+        if by is not None:
+            await self._db.write(partial(_note, by=by, day=day, provider=provider, now=self._clock()))
 
     def _ended(self, key: tuple[date, str | None], done: asyncio.Task[Report]) -> None:
         del self._running[key]
@@ -119,8 +129,10 @@ class Reconciling:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, day: date, provider: str | None, origin: Origin, told: Told | None) -> Report:
+    async def _run(self, day: date, provider: str | None, by: Actor | None, told: Told | None) -> Report:
         asked_at = self._clock()
+        origin: Origin = "nightly" if by is None else "person"
+        await self._note(by, day, provider)
         async with self._alone():
             done = await self._db.read(partial(reconciliations.latest, day=day, provider=provider))
             if done is not None and done.finished_at is not None and done.finished_at > asked_at:
@@ -197,6 +209,10 @@ def report(conn: Connection, zones: Zones, day: date, provider: str | None = Non
         summary=SUMMARY.validate_json(run.summary),
         findings=tuple(found),
     )
+
+
+def _note(conn: Connection, by: Actor, day: date, provider: str | None, now: datetime) -> None:
+    audit_log.add(conn, by, "reconciliation.run", now, what=day.isoformat(), after={"provider": provider})
 
 
 def _days(conn: Connection, before: date | None, limit: int) -> list[Day]:

@@ -52,14 +52,15 @@ class Watcher:
         self._looks: dict[str, asyncio.Task[Recorded]] = {}
         self._looked_at: dict[str, float] = {}
 
-    async def look(self, attempt: Attempt) -> Recorded:
+    async def look(self, attempt: Attempt, by: str | None = None) -> Recorded:
         """Ask the provider about `attempt` now and record what it says; joins a question that is under way, and answers
-        from the database when it was asked a moment ago. Raises ProviderError when nothing could be learnt."""
+        from the database when it was asked a moment ago. `by` is who wants to know, as the audit log names them; None
+        is the clock or a webhook. Raises ProviderError when nothing could be learnt."""
         if attempt.id in self._looks:
             return await asyncio.shield(self._looks[attempt.id])
         if time.monotonic() - self._looked_at.get(attempt.id, float("-inf")) < MERGE_S:
             return await self._db.read(partial(_present, attempt_id=attempt.id))
-        task = asyncio.create_task(self._look(attempt))
+        task = asyncio.create_task(self._look(attempt, by))
         self._looks[attempt.id] = task
         task.add_done_callback(lambda done: self._looked(attempt.id, done))
         return await asyncio.shield(task)
@@ -87,7 +88,7 @@ class Watcher:
         except ProviderError as error:
             log.warning("provider not asked", provider=error.provider, attempt=attempt_id, why=str(error))
 
-    async def _look(self, attempt: Attempt) -> Recorded:
+    async def _look(self, attempt: Attempt, by: str | None) -> Recorded:
         asked_at = self._clock()
         try:
             seen = await self._fetch(attempt)
@@ -97,6 +98,7 @@ class Watcher:
         now = self._clock()
         if seen.absent and never_arrived(attempt, now):
             seen = Observation(source=Source.LOOKUP, status=Status.FAILED, detail="the provider has no such charge")
+        seen = replace(seen, by=by)
 
         def unit(conn: Connection) -> Recorded:
             recorded = self._door.record(conn, attempt.id, seen, now)

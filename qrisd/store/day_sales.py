@@ -14,7 +14,7 @@ from qrisd.domain.business_day import Zones
 from qrisd.domain.payment import Status
 from qrisd.domain.reconciliation import Charged, Look, Sale, StrayWebhook
 from qrisd.domain.settlement import Kind, Line
-from qrisd.domain.times import from_text, to_text
+from qrisd.domain.times import from_text, from_text_or_none, to_text
 from qrisd.store import settlements
 from qrisd.store.db import Connection
 from qrisd.store.rows import marks
@@ -129,7 +129,8 @@ def _sale(row: Any, charges: tuple[Charged, ...], zones: Zones) -> Sale:
         status=Status(row[3]),
         amount_paid=row[4],
         amount_refunded=row[5],
-        paid_on=None if row[6] is None else zones.day_of(from_text(row[6]), row[2]),
+        paid_at=from_text_or_none(row[6]),
+        zone=zones.of_place(row[2]),
         charges=charges,
     )
 

@@ -8,16 +8,12 @@ from qrisd.domain.times import to_text
 from qrisd.store.db import Connection
 
 
-def save(conn: Connection, provider: str, day: date, amount: int, by: str, now: datetime) -> int | None:
-    """Store what arrived, in place of what was entered before; answers that, None when there was nothing."""
-    before = conn.execute(
-        "SELECT amount FROM payouts WHERE provider = ? AND day = ?", (provider, day.isoformat())
-    ).fetchone()
+def save(conn: Connection, provider: str, day: date, amount: int, by: str, now: datetime) -> None:
+    """Store what arrived, in place of what was entered before."""
     conn.execute(
         "INSERT OR REPLACE INTO payouts (provider, day, amount, entered_by, entered_at) VALUES (?, ?, ?, ?, ?)",
         (provider, day.isoformat(), amount, by, to_text(now)),
     )
-    return before and int(before[0])
 
 
 def of_day(conn: Connection, day: date) -> dict[str, int]:

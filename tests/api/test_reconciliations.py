@@ -10,6 +10,7 @@ import pytest
 
 from qrisd.api import reconciliations
 from tests.support.installation import Installation
+from tests.support.people import audited
 
 TODAY = "2026-01-15"
 
@@ -142,3 +143,32 @@ async def test_open_exceptions_and_the_last_day_are_measured(shop: Installation)
     text = (await shop.client.get("/metrics")).text
     assert "qrisd_reconciliation_exceptions_open 1.0" in text
     assert "qrisd_reconciliation_last_day_timestamp_seconds 1.768" in text
+
+
+async def test_who_starts_a_run_is_in_the_audit_log(shop: Installation) -> None:
+    await start(shop)
+    await start(shop, provider="simulator")
+    await start(shop, provider="bank")
+    rows = audited(shop, "reconciliation.run")
+    key = shop.rows("SELECT id FROM api_keys")[0]["id"]
+    assert [(row["who"], row["source"], row["what"], row["after"]) for row in rows] == [
+        (f"api_key:{key}", "127.0.0.1", TODAY, '{"provider":null}'),
+        (f"api_key:{key}", "127.0.0.1", TODAY, '{"provider":"simulator"}'),
+    ]
+
+
+async def test_a_payout_is_changed_for_a_reason_only(shop: Installation) -> None:
+    async def enter(amount: int, **reason: str) -> int:
+        entered = {"provider": "simulator", "date": TODAY, "amount": amount, **reason}
+        return (await shop.client.post("/payouts", json=entered)).status_code
+
+    assert await enter(5_000) == 200
+    assert await enter(5_000) == 200
+    assert (await enter(6_000), await enter(6_000, reason=" ")) == (422, 422)
+    assert shop.rows("SELECT amount FROM payouts") == [{"amount": 5_000}]
+    assert await enter(6_000, reason="a digit was wrong") == 200
+    assert shop.rows("SELECT amount FROM payouts") == [{"amount": 6_000}]
+    assert [(row["before"], row["after"], row["why"]) for row in audited(shop, "payout.enter")] == [
+        (None, '{"amount":5000}', None),
+        ('{"amount":5000}', '{"amount":6000}', "a digit was wrong"),
+    ]

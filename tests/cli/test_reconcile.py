@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from qrisd.cli import app
 from tests.fakes.midtrans import FakeMidtrans
 from tests.faults.reconciliation_campaign import reconcile
 from tests.faults.reconciliation_stage import ZONE, Seeding, settings_for
@@ -66,6 +68,52 @@ def test_an_exception_is_noted_resolved_and_opened_again(server: LiveServer) -> 
     assert server.run("reconcile", "reopen", finding_id, "--reason", "it was not").returncode == 0
     assert server.run("reconcile", "--date", "today").returncode == 2
     assert server.run("verify").returncode == 0
+
+
+@pytest.mark.parametrize(("bank", "code"), [(5_000, 2), (None, 1)])
+async def test_what_could_not_be_asked_hides_no_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeMidtrans, bank: int | None, code: int
+) -> None:
+    monkeypatch.setattr("qrisd.services.sweeping.PAUSES_S", ())
+    (tmp_path / "qrisd.toml").write_text(settings_for(fake.url))
+    day = (datetime.now(UTC).astimezone(ZONE) - timedelta(days=1)).date()
+    await asyncio.to_thread(Seeding(tmp_path, fake, day, 1).run, 4, 0)
+    await fake.stop()
+
+    async def run(*arguments: str) -> Result:
+        env = {"QRISD_DATA_DIR": str(tmp_path / "data")}
+        given = ["reconcile", *arguments, "--config", str(tmp_path / "qrisd.toml")]
+        return await asyncio.to_thread(CliRunner().invoke, app, given, env=env)
+
+    if bank is not None:
+        assert (await run("payout", "midtrans", day.isoformat(), str(bank))).exit_code == 0
+    ended = await run("--date", day.isoformat())
+    assert ended.exit_code == code
+    assert ended.stderr == "qrisd: 4 QRs could not be asked about. Run it again: it goes on with those.\n"
+
+
+def test_who_ran_it_is_in_the_audit_log(server: LiveServer) -> None:
+    server.run("reconcile", "--date", "today", "--provider", "simulator")
+    server.run("reconcile", "--date", "2099-01-01")
+    audited = json.loads(server.run("audit", "--action", "reconciliation.run", "--json").stdout)["data"]
+    today = datetime.now(UTC).astimezone(ZONE).date().isoformat()
+    assert [(one["who"], one["what"], one["after"]) for one in audited] == [
+        ("command line", today, {"provider": "simulator"})
+    ]
+
+
+def test_a_payout_is_changed_for_a_reason_only(server: LiveServer) -> None:
+    entered = ("reconcile", "payout", "simulator", "2026-01-16")
+    assert server.run(*entered, "5000", "--reason", "the statement of January").returncode == 0
+    refused = server.run(*entered, "6000")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "reason" in refused.stderr
+    assert server.run(*entered, "6000", "--reason", "a digit was wrong").returncode == 0
+    audited = json.loads(server.run("audit", "--action", "payout.enter", "--json").stdout)["data"]
+    assert [(one["before"], one["after"], one["why"]) for one in audited] == [
+        ({"amount": 5_000}, {"amount": 6_000}, "a digit was wrong"),
+        (None, {"amount": 5_000}, "the statement of January"),
+    ]
 
 
 @pytest.mark.parametrize(

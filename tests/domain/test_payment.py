@@ -111,6 +111,13 @@ def test_money_always_counts_and_says_when_it_was_not_expected(before: Status, o
     assert ("payment.exception" in change.events) == (oddity is not None)
 
 
+@pytest.mark.parametrize(("told", "stored"), [("Bank Permata", "Bank Permata"), ("9360099900000000017", None)])
+def test_money_says_who_issued_the_payers_account_and_never_its_number(told: str, stored: str | None) -> None:
+    change = apply(payment(), attempt(), seen(Status.PAID, issuer=told), NOW)
+    assert change is not None
+    assert change.attempt.issuer == stored
+
+
 def test_less_money_than_asked_stays_unpaid_and_waits_for_a_person() -> None:
     change = apply(payment(), attempt(), seen(Status.PAID, amount=14_999), NOW)
     assert change is not None

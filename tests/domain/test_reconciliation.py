@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -25,6 +26,7 @@ from qrisd.domain.reconciliation import (
 from qrisd.domain.settlement import Kind, Line
 
 DAY = date(2026, 1, 15)
+ZONE = ZoneInfo("Asia/Jakarta")
 AMOUNT = 15_000
 FEE = 105
 TERMS = Terms(
@@ -94,7 +96,8 @@ def sale(*charges: Charged, **changed: Any) -> Sale:
         "status": Status.PAID if paid else Status.EXPIRED,
         "amount_paid": paid,
         "amount_refunded": sum(one.amount_refunded for one in charges),
-        "paid_on": DAY if paid else None,
+        "paid_at": datetime.combine(DAY, time(12), ZONE) if paid else None,
+        "zone": ZONE,
         "charges": charges,
     }
     return Sale(**{**facts, **changed})

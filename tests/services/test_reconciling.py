@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from qrisd.app import reconciling_alone
 from qrisd.config import Settings, load
@@ -68,7 +69,7 @@ def after(days: int) -> FakeClock:
 
 async def done(settings: Settings, clock: FakeClock, day: date = DAY) -> dict[str, Any]:
     async with reconciling_alone(settings, clock) as reconciling:
-        return resource(await reconciling.run(day))
+        return resource(await reconciling.run(day, by=BY))
 
 
 async def test_a_second_run_changes_nothing(tmp_path: Path, fake: FakeMidtrans) -> None:
@@ -110,7 +111,7 @@ async def test_two_at_once_are_one(tmp_path: Path, fake: FakeMidtrans) -> None:
     """SM-03"""
     Seeding(tmp_path, fake, DAY, 2).run(40, 0.3)
     async with reconciling_alone(settings_of(tmp_path, fake), after(10)) as reconciling:
-        one, other = await asyncio.gather(reconciling.run(DAY), reconciling.run(DAY))
+        one, other = await asyncio.gather(reconciling.run(DAY, by=BY), reconciling.run(DAY, by=BY))
     assert one == other
     assert len(fake.calls) == asked_about(tmp_path)
 
@@ -124,7 +125,7 @@ async def test_another_process_waits_and_takes_the_result(tmp_path: Path, fake: 
         return datetime.now(UTC)
 
     async with reconciling_alone(settings, real_now) as one, reconciling_alone(settings, real_now) as other:
-        first, second = await asyncio.gather(one.run(DAY), other.run(DAY))
+        first, second = await asyncio.gather(one.run(DAY, by=BY), other.run(DAY, by=BY))
     assert first == second
     assert len(fake.calls) == asked_about(tmp_path)
 
@@ -134,7 +135,7 @@ async def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, fake:
     Seeding(tmp_path, fake, DAY, 3).run(60, 0.3)
     settings, clock = settings_of(tmp_path, fake), after(10)
     async with reconciling_alone(settings, clock) as reconciling:
-        cut_off = asyncio.create_task(reconciling.run(DAY))
+        cut_off = asyncio.create_task(reconciling.run(DAY, by=BY))
         while len(fake.calls) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
@@ -193,7 +194,8 @@ async def test_a_report_line_is_proof_where_nobody_can_be_asked(tmp_path: Path, 
             "INV-2": ("missing_here", "open"),
         }
         stored = {row["order_id"]: row["status"] for row in shop.rows("SELECT order_id, status FROM payments")}
-        assert stored == {"INV-1": "PAID", "INV-2": "PENDING"}
+        assert stored["INV-1"] == "PAID"
+        assert stored["INV-2"] in ("PENDING", "EXPIRED")  # by whether the watch job has looked since
         logged = shop.rows("SELECT payload FROM payment_logs WHERE event = 'RECONCILE'")
         assert len(logged) == 1
 
@@ -223,9 +225,9 @@ async def test_a_payment_is_in_exactly_one_day_of_its_outlet(tmp_path: Path, zon
 async def test_days_to_come_and_unknown_providers_are_refused(shop: Installation) -> None:
     async with reconciling_alone(shop.settings, shop.clock) as reconciling:
         with pytest.raises(Invalid, match="still to come"):
-            await reconciling.run(DAY + timedelta(days=1))
+            await reconciling.run(DAY + timedelta(days=1), by=BY)
         with pytest.raises(Invalid, match="no provider"):
-            await reconciling.run(DAY, "bank")
+            await reconciling.run(DAY, "bank", by=BY)
 
 
 # At night
@@ -259,6 +261,37 @@ async def test_missed_days_are_caught_up_with_one_by_one(shop: Installation) -> 
         shop.clock.advance(86_400)
         await job.run()
         assert reconciled(shop)[4:] == ["2026-01-19"]
+
+
+async def test_a_first_night_that_leaves_old_days_out_says_so_once(shop: Installation) -> None:
+    await shop.create()
+    shop.clock.advance(41 * 86_400)
+    async with reconciling_alone(shop.settings, shop.clock) as reconciling:
+        job = nightly(shop, reconciling)
+        with capture_logs() as logs:
+            await job.run()
+            shop.clock.advance(86_400)
+            await job.run()
+    assert reconciled(shop)[0] == "2026-01-24"
+    (said,) = [one for one in logs if one["log_level"] == "warning"]
+    assert (said["first"], said["last"], said["days"]) == ("2026-01-15", "2026-01-23", 9)
+    assert "qrisd reconcile --date 2026-01-15" in said["event"]
+
+
+@pytest.mark.parametrize("days", [32, 41])
+async def test_days_that_are_in_reach_or_were_reconciled_by_somebody_are_not_left_out(
+    shop: Installation, days: int
+) -> None:
+    await shop.create()
+    shop.clock.advance(days * 86_400)
+    for number in range(days - 32):
+        await done(shop.settings, shop.clock, DAY + timedelta(days=number))
+    async with reconciling_alone(shop.settings, shop.clock) as reconciling:
+        with capture_logs() as logs:
+            await nightly(shop, reconciling).run()
+    assert [one for one in logs if one["log_level"] == "warning"] == []
+    assert sorted(set(reconciled(shop)))[0] == "2026-01-15"
+    assert len(reconciled(shop)) == days
 
 
 async def test_a_day_is_reconciled_only_once_its_hour_has_come(shop: Installation) -> None:
@@ -311,7 +344,7 @@ async def test_a_first_report_is_held_against_all_the_days_it_is_about(tmp_path:
     write(tmp_path, f"UPDATE settlements SET {unknown}, fee = fee + 500, net_amount = net_amount - 500")
     write(tmp_path, "UPDATE settlement_files SET provider = 'kept'")
     async with reconciling_alone(settings, clock) as reconciling:
-        assert (await reconciling.run(DAY)).is_clean
+        assert (await reconciling.run(DAY, by=BY)).is_clean
         write(tmp_path, "UPDATE settlements SET provider = 'midtrans'")
         write(tmp_path, "UPDATE settlement_files SET provider = 'midtrans'")
         with closing(connect(tmp_path / "data" / "qrisd.db")) as conn:

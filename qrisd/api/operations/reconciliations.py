@@ -115,7 +115,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         id="enterPayout",
         tag="Money",
         summary="Enter what arrived at the bank",
-        description="The next reconciliation of that day compares it with what the report pays out.",
+        description=(
+            "The next reconciliation of that day compares it with what the report pays out. Another amount in the "
+            "place of one that was entered needs a reason."
+        ),
         scope="reconciliations:write",
         body=EnterPayout,
         body_example={"provider": "simulator", "date": "2026-01-17", "amount": 14_895},

@@ -57,7 +57,10 @@ class TimelineRow(Shape):
 
     id: int
     event: str = Field(description="`CREATED`, `QR_READY`, `WEBHOOK_SUCCESS`, `RETRY`, `EXPIRE`, `ERROR` and others.")
-    payload: dict[str, Any]
+    payload: dict[str, Any] = Field(
+        description="What it is about. `by`, where there is one, is who had it done: a person's id, or `api_key:` and "
+        "a key's."
+    )
     created_at: Moment
 
 

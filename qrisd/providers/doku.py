@@ -23,10 +23,11 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Attempt, Observation, Source, Status
 from qrisd.providers.base import ProviderSettings, RefundOrder, WebhookEvent
 from qrisd.providers.http import ProviderHttp
+from qrisd.providers.personal import without_personal
 from qrisd.providers.snap.bank import plain
 from qrisd.providers.snap.calls import SnapCalls
 from qrisd.providers.snap.keys import read_private_key, read_public_key
-from qrisd.providers.snap.notify import MAX_BYTES, Notifications, event_id, read_object, without_personal
+from qrisd.providers.snap.notify import MAX_BYTES, Notifications, event_id, read_object
 from qrisd.providers.snap.profile import Account, Profile
 from qrisd.providers.snap.qr import Snap, make_snap
 from qrisd.providers.snap.signing import NotifyScheme, moment

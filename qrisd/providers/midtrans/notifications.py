@@ -16,6 +16,7 @@ from qrisd.providers.base import WebhookEvent
 from qrisd.providers.http import parse_object
 from qrisd.providers.midtrans.account import MidtransAccount
 from qrisd.providers.midtrans.wire import Transaction
+from qrisd.providers.personal import without_personal
 
 _MAX_BYTES: Final = 65_536
 
@@ -35,7 +36,7 @@ def parse_webhook(account: MidtransAccount, body: bytes) -> WebhookEvent:
         provider_trx_id=transaction.transaction_id,
         observation=account.observe(Source.WEBHOOK, transaction, transaction.order_id),
         proven=False,
-        payload=payload,
+        payload=without_personal(payload),
     )
 
 

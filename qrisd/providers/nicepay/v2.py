@@ -57,6 +57,7 @@ from qrisd.providers.nicepay.v2_wire import (
     merchant_token,
     utc,
 )
+from qrisd.providers.personal import without_personal
 
 _QRIS: Final = "08"
 _REFUND_WINDOW_DAYS: Final = 90
@@ -186,7 +187,7 @@ class NicepayV2:
             provider_trx_id=seen.tXid,
             observation=self._notified(seen),
             proven=False,
-            payload=payload,
+            payload=without_personal(payload),
         )
 
     async def diagnose(self) -> list[tuple[bool, str]]:

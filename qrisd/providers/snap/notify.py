@@ -14,6 +14,7 @@ from qrisd.domain.errors import StorageBusy, StorageUnavailable, WebhookUnreadab
 from qrisd.domain.payment import Source, Status
 from qrisd.providers.base import WebhookAnswer, WebhookEvent
 from qrisd.providers.http import parse_object
+from qrisd.providers.personal import without_personal
 from qrisd.providers.snap.profile import NOTIFY_PATH, Account, Profile
 from qrisd.providers.snap.signing import (
     NotifyScheme,
@@ -29,11 +30,6 @@ from qrisd.providers.snap.wire import Message, folded, observed
 
 MAX_BYTES: Final = 65_536
 _MAX_SKEW: Final = timedelta(minutes=5)
-# What banks say about the payer; it is not kept.
-_PERSONAL: Final = frozenset(
-    {"customername", "cust_name", "customernumber", "customerpan", "cpan", "destinationnumber", "account_id"}
-    | {"destinationaccountname", "accountname", "customerdata", "customer_name", "consumername", "payername"}
-)
 
 
 class Notifications:
@@ -147,15 +143,6 @@ def event_id(payload: Mapping[str, Any]) -> str:
     a notification that is still to come without knowing all of it."""
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def without_personal(value: Any) -> Any:
-    """`value` without what it says about the payer."""
-    if isinstance(value, list):
-        return [without_personal(each) for each in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {name: without_personal(each) for name, each in value.items() if name.lower() not in _PERSONAL}
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

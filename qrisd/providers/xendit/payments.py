@@ -19,6 +19,7 @@ from qrisd.domain.money import whole_rupiah
 from qrisd.domain.payment import Observation, Source, Status
 from qrisd.providers.base import WebhookEvent
 from qrisd.providers.http import parse_object
+from qrisd.providers.personal import without_personal
 from qrisd.providers.xendit.account import Transaction, Wire, moment
 
 STATUS: Final = {
@@ -151,7 +152,7 @@ def parse_webhook(headers: Mapping[str, str], body: bytes, token: str) -> Webhoo
         provider_trx_id=seen.charge_id,
         observation=_hint(seen, event),
         proven=False,
-        payload=payload,
+        payload=without_personal(payload),
     )
 
 

@@ -86,9 +86,10 @@ class Edge:
     Gives the request its id (`scope["state"]["request_id"]`, the log context, `X-Request-Id`), refuses a body beyond
     `body_limit(path)` bytes with 413, adds the security headers that a response did not set itself, answers an
     unexpected exception with a 500 without internals, and calls `log(method, path, status, duration_ms, request_id)`,
-    never with query, headers or body, and `observe(method, route template, status, seconds)`. What it refuses itself is
-    `page(request, status)`, and a problem document where that is None. Where we are known by an https address
-    (`is_secure`), browsers are told to come by no other way.
+    never with query, headers or body, and `observe(method, route template, status, seconds)`; both are told what a page
+    means that says 200 to a script (`scope["state"]["status"]`). What it refuses itself is `page(request, status)`, and
+    a problem document where that is None. Where we are known by an https address (`is_secure`), browsers are told to
+    come by no other way.
     """
 
     def __init__(
@@ -139,6 +140,8 @@ class Edge:
 
     def _record(self, exchange: "_Exchange") -> None:
         scope, status = exchange.scope, exchange.status or CLIENT_LEFT
+        if status == 200:
+            status = scope["state"].get("status", status)
         seconds = time.perf_counter() - exchange.started_at
         self.observe(scope["method"], route_template(scope), status, seconds)
         if scope["path"] not in UNLOGGED_PATHS:

@@ -14,7 +14,7 @@ _SPELLINGS: Final = {
     "BCA": ("bca", "bank central asia"),
     "BNI": ("bni", "bank negara indonesia"),
     "BRI": ("bri", "brimo", "bank rakyat indonesia"),
-    "BSI": ("bsi", "bank syariah indonesia", "syariah mandiri"),
+    "BSI": ("bsi", "bank syariah indonesia"),
     "BTN": ("btn", "bank tabungan negara"),
     "CIMB": ("cimb", "octo"),
     "DANA": ("dana",),
@@ -39,7 +39,9 @@ def meant(told: str | None) -> str | None:
     """Which of `NAMES` a provider's name means; None when it means none of them, or more than one."""
     words = f" {' '.join(re.findall('[a-z0-9]+', (told or '').lower()))} "
     found = [name for name, spellings in _SPELLINGS.items() if any(f" {each} " in words for each in spellings)]
-    return found[0] if len(found) == 1 else None
+    # "BTPN Syariah" is a bank of its own, and those of the state's banks are BSI by now.
+    is_sister = " syariah " in words and found != ["BSI"]
+    return found[0] if len(found) == 1 and not is_sister else None
 
 
 def kept(told: str | None) -> str | None:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from typing import Any, Final
 
 # Members, in small letters and without underscores: of SNAP banks and DOKU, of Xendit, Midtrans and NICEPAY.
 _ABOUT_THE_PAYER: Final = frozenset(
     {"customername", "custname", "customernumber", "customerpan", "cpan", "customerdata", "consumername", "accountid"}
     | {"destinationnumber", "destinationaccountname", "accountname", "payername"}
-    | {"payeraccountnumber", "accountnumber", "accountholdername", "accountdetails", "customer"}
+    | {"payeraccountnumber", "accountnumber", "accountholdername", "accountdetails", "customer", "name"}
     | {"customerdetails", "email", "phone", "billingnm", "billingphone", "billingemail", "billingaddr"}
 )
 
 
 def without_personal(value: Any) -> Any:
     """`value`, which came as JSON, without what it says about the payer, however deep."""
-    if isinstance(value, list):
-        return [without_personal(each) for each in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {name: without_personal(each) for name, each in value.items() if not _is_about_the_payer(name)}
+    return json.loads(json.dumps(value), object_hook=_kept)
 
 
-def _is_about_the_payer(name: str) -> bool:
-    return name.lower().replace("_", "") in _ABOUT_THE_PAYER
+def _kept(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in members.items() if name.lower().replace("_", "") not in _ABOUT_THE_PAYER}

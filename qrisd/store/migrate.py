@@ -35,15 +35,26 @@ def version_of(conn: Connection) -> int:
 def migrate(conn: Connection) -> list[int]:
     """Run what is new, each migration in a transaction of its own. Returns the versions that were run.
 
-    Raises DatabaseUnusable when the database is newer than this program."""
+    Raises DatabaseUnusable when the database is newer than this program, and when rows in it contradict each other."""
     refuse_newer(conn)
     present = version_of(conn)
     todo = [(version, sql) for version, sql in migrations() if version > present]
     conn.create_function("audit_link", -1, audit_chain.link, deterministic=True)
     with _tables_may_move(conn):
         for version, sql in todo:
-            _run(conn, version, sql)
+            _bring_to(conn, version, sql)
     return [version for version, _ in todo]
+
+
+def _bring_to(conn: Connection, version: int, sql: str) -> None:
+    """Raises DatabaseUnusable for rows that only a hand, or damage, can have left side by side."""
+    try:
+        _run(conn, version, sql)
+    except sqlite3.IntegrityError as error:
+        raise DatabaseUnusable(
+            f"The database cannot be brought to schema {version}: {error}. No qrisd writes such rows; it is left as it "
+            "was. Restore a backup, or look at it with `qrisd verify` of the version before."
+        ) from error
 
 
 @contextmanager

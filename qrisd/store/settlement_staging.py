@@ -108,8 +108,8 @@ def compare(conn: Connection) -> None:
     conn.execute("UPDATE staged SET change = iif(is_void, 'gone', 'new') WHERE settlement_id IS NULL")
     conn.execute(
         "UPDATE staged SET change = CASE "
-        "WHEN s.is_settled AND staged.is_settled AND staged.amount = s.amount AND s.fee = 0 AND staged.fee > 0 "
-        "THEN 'fee' "
+        "WHEN s.is_settled AND staged.is_settled AND staged.amount = s.amount AND s.amount > 0 AND s.fee = 0 "
+        "AND staged.fee > 0 THEN 'fee' "
         "WHEN s.is_settled THEN 'repeated' "
         "WHEN (s.amount, s.fee, s.settlement_date, s.is_settled, s.status, s.batch) IS NOT "
         "(staged.amount, staged.fee, staged.settlement_date, staged.is_settled, staged.status, staged.batch) "

@@ -58,10 +58,11 @@ class Pages:
 
     def draw(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
         """The page as a response; `facts` are what its template shows. For a script, whose browser would note every
-        other status as a failure in its console, it is 200."""
+        other status as a failure in its console, it is 200; `request.state.status` keeps what is meant."""
         language = language_of(request)
         facts = {"path": page_of(request), "next": None, "language": language, "root": self.root, **facts}
         text = self._environment(language).get_template(template).render(facts)
+        request.state.status = status
         response = Response(text, 200 if SWAP_HEADER in request.headers else status, self.headers, "text/html")
         if request.query_params.get(PARAMETER) == language:
             self._chosen_language.put(response, language, A_YEAR)
@@ -86,7 +87,10 @@ class Pages:
         """The page that says what this status means to whoever reads it."""
         # The address may be anything that somebody was led to: it must not lead on to another site.
         path = quote(own_path(page_of(request)) or "/")
-        return self.draw(request, "refused.html", status, kind=REFUSALS.get(status, "later"), path=path)
+        response = self.draw(request, "refused.html", status, kind=REFUSALS.get(status, "later"), path=path)
+        if status >= 500:  # a script keeps its own page then, and says that it could not send
+            response.status_code = status
+        return response
 
     @property
     def headers(self) -> dict[str, str]:

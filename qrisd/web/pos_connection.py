@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.domain.errors import RateLimited
 from qrisd.services.connectivity import Connectivity, Findings
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Person
@@ -26,9 +25,7 @@ class ConnectionPage:
 
     async def test(self, request: Request, person: Person) -> Response:
         await read_form(request)
-        wait_s = self._limits.test_connection.wait_s(person.id)
-        if wait_s is not None:
-            raise RateLimited("The connection was tested often.", wait_s)
+        self._limits.test_connection.count(person.id)
         return self._drawn(request, person, await self._connectivity.run())
 
     def _drawn(self, request: Request, person: Person, findings: Findings | None) -> Response:

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.domain.errors import NotFound, RateLimited
+from qrisd.domain.errors import NotFound
 from qrisd.domain.permissions import Outlets
 from qrisd.domain.shift import Shift
 from qrisd.services.shifts import ABSENT, Shifts
@@ -63,16 +63,13 @@ class ShiftPages:
 
     async def show(self, request: Request, person: Person) -> Response:
         row = await self._row(request, person)
-        path = request.scope["path"].removeprefix(self._pages.root)
-        return self._pages.draw(request, "pos/shift.html", person=person, row=row, path=path)
+        return self._pages.draw(request, "pos/shift.html", person=person, row=row)
 
     async def close(self, request: Request, person: Person) -> Response:
         """End it and hold its money against the providers' word; of a closed one, do the latter again."""
         await read_form(request)
         row = await self._row(request, person)
-        wait_s = self._limit.wait_s(person.id)
-        if wait_s is not None:
-            raise RateLimited(f"The providers were asked often; wait {wait_s} s.", wait_s)
+        self._limit.count(person.id)
         await self._shifts.close(row.shift.id, actor(request, person))
         return self._guard.redirect(f"/pos/shifts/{row.shift.id}")
 

@@ -7,7 +7,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qrisd.domain.errors import RateLimited
 from qrisd.domain.proof import MAX_TEXT
 from qrisd.services.proof import Proofs
 from qrisd.web.forms import read_form
@@ -30,9 +29,7 @@ class ProofPages:
 
     async def check(self, request: Request, person: Person) -> Response:
         form = await read_form(request, "claim")
-        wait_s = self._limit.wait_s(person.id)
-        if wait_s is not None:
-            raise RateLimited(f"Too many proofs at once; wait {wait_s} s.", wait_s)
+        self._limit.count(person.id)
         given = form["claim"][:MAX_TEXT]
         query, verdict = await self._proofs.check(given, person.outlets, actor(request, person))
         return self._drawn(request, person, given=given, query=query, verdict=verdict)

@@ -27,7 +27,18 @@ def test_a_spelling_means_its_issuer(spelled: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelled", [None, "", "93600999", "Danamoney", "Koperasi Maju", "BCA or DANA", "Syariah Mandiri"]
+    "spelled",
+    [
+        None,
+        "",
+        "93600999",
+        "Danamoney",
+        "Koperasi Maju",
+        "BCA or DANA",
+        "Syariah Mandiri",
+        "BNI Syariah",
+        "BTPN Syariah",
+    ],
 )
 def test_nobody_is_meant_by_a_name_that_is_unknown_or_could_be_several(spelled: str | None) -> None:
     assert meant(spelled) is None

@@ -122,7 +122,6 @@ def test_everybody_can_read_the_description_and_try_a_call(page: Page, shop: Sho
     page.goto(f"{shop.url}/docs")
     calls = page.locator(".opblock-summary-control")
     calls.first.wait_for()
-    look(page, "docs")
     for name in ("createPayment", "listPayments"):
         page.locator(f"[id$={name}] .opblock-summary-control").click()
     page.locator("[id$=createPayment]").get_by_role("button", name="Try it out").click()

@@ -221,7 +221,7 @@ def test_cut_off_there_is_no_qris_and_connected_again_there_is(
     expect(till.locator("#offline")).to_be_hidden()
 
 
-@pytest.mark.parametrize("path", ["", "/payments/{id}", "/proof", "/connection", "/shifts/{shift}"])
+@pytest.mark.parametrize("path", ["", "/payments/{id}", "/proof#text", "/connection", "/shifts/{shift}"])
 def test_a_page_of_the_till_that_cannot_be_loaded_says_so_and_comes_when_it_can(
     till: Page, context: BrowserContext, running: Shop, path: str
 ) -> None:

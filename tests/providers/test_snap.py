@@ -851,6 +851,14 @@ async def test_a_signed_notification_is_read(http: ProviderHttp, tmp_path: Path,
     assert "0812" not in json.dumps(event.payload)
 
 
+@pytest.mark.parametrize("told", [True, {"name": "DANA"}, ["DANA"]])
+async def test_an_issuer_of_another_shape_costs_nothing(http: ProviderHttp, tmp_path: Path, told: Any) -> None:
+    fake = Offline(SCHEMES[0])
+    bank, body = adapter(fake, http, tmp_path), raw(additionalInfo={"issuerName": told})
+    seen = bank.parse_webhook(headers_for(bank, fake, body), body, now()).observation
+    assert (seen.status, seen.issuer) == (Status.PAID, None)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
     "changed",

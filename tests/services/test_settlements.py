@@ -238,6 +238,19 @@ async def test_a_fee_that_comes_with_a_later_report_is_taken_out_of_the_bank(sho
     assert (less.file.repeated, balances(shop)["fees"]) == (1, 105)
 
 
+async def test_a_fee_that_comes_later_to_money_that_went_is_refused(shop: Installation) -> None:
+    """What a line took out of the bank is booked once."""
+    do_import(shop, plain(line_id="L1", amount=-15_000), "simulator", name="january.csv")
+    assert wrong(shop, plain(line_id="L1", amount=-15_000, fee=105), "simulator") == [
+        "row 2, fee: says 105, but the file 'january.csv' said 0 and that it was settled"
+    ]
+
+
+async def test_a_fee_may_be_given_back_that_no_report_said_was_kept(shop: Installation) -> None:
+    do_import(shop, plain(line_id="L1", amount=-15_000, fee=105, net_amount=-14_895), "simulator")
+    assert balances(shop) == {"bank": -14_895, "fees": -105, "receivable:simulator": 15_000}
+
+
 async def test_every_wrong_row_is_named_and_nothing_is_stored(shop: Installation) -> None:
     rows = [
         xendit("R1"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qrisd.domain.callback import endpoint_of, origin_of
+from qrisd.domain.errors import DatabaseUnusable
 from qrisd.store import migrate
 from qrisd.store.db import connect
 from qrisd.store.verify import violations
@@ -87,3 +88,21 @@ def test_a_migration_that_fails_leaves_foreign_keys_on(tmp_path: Path, monkeypat
         with pytest.raises(sqlite3.OperationalError):
             migrate.migrate(conn)
         assert conn.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+
+
+def test_rows_that_no_qrisd_writes_refuse_an_upgrade_and_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "old.db"
+    path.touch()
+    every = migrate.migrations()
+    with closing(connect(path)) as conn:
+        monkeypatch.setattr(migrate, "migrations", lambda: every[:11])
+        migrate.migrate(conn)
+        conn.execute("PRAGMA foreign_keys = OFF")
+        conn.execute("DROP INDEX ledger_entries_paid_once")
+        for number in (1, 2):
+            conn.execute(ENTRY, (number, "paid", "receivable:x", "sales", "p1", None, None))
+        monkeypatch.setattr(migrate, "migrations", lambda: every)
+        with pytest.raises(DatabaseUnusable, match="schema 12"):
+            migrate.migrate(conn)
+        assert migrate.version_of(conn) == 11
+        assert conn.execute("SELECT count(*) FROM ledger_entries").fetchone()[0] == 2

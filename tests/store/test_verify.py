@@ -53,6 +53,7 @@ BREAKS = [
     ("ledger_paid", f"{ENTRY} SELECT 'paid', 'receivable:x', 'sales', 1, id, '', '' FROM payments LIMIT 1 OFFSET 1"),
     ("ledger_arrived", f"{ENTRY} SELECT 'overpaid', 'receivable:x', 'overpaid', 1, id, '', '' FROM payments LIMIT 1"),
     ("ledger_accounts", f"{ENTRY} VALUES ('adjusted', 'sales', 'bank', 1000000, NULL, '', '')"),
+    ("ledger_accounts", f"{ENTRY} VALUES ('adjusted', 'bank', 'refunds', 1000000, NULL, '', '')"),
     ("settlement_posted", f"{POSTED} VALUES ('fee', 'fees', 'receivable:x', 1, 7, '', '')"),
     ("settlement_posted", f"{LINE} 1000, 7, 993, 1, NULL, NULL)"),
     ("settlement_match", f"{LINE} 0, 0, 0, 0, (SELECT payment_id FROM attempts LIMIT 1), NULL)"),

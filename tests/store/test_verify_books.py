@@ -127,6 +127,12 @@ def test_a_break_is_noticed_by_its_rule(books: Path, rule: str, statements: tupl
     assert rule in broken(books)
 
 
+@pytest.mark.parametrize("column", ["created_at", "status"])
+def test_a_row_that_cannot_be_read_is_an_offence_and_ends_nothing(books: Path, column: str) -> None:
+    break_in(books, f"UPDATE refunds SET {column} = 'nonsense'")
+    assert broken(books)["refund_content"][0].startswith("cannot be checked: ")
+
+
 def test_entries_that_are_missing_are_named(books: Path) -> None:
     break_in(books, "DELETE FROM ledger_entries WHERE id IN (2, 3, 5)")
     assert broken(books)["ledger_ids"] == ("entries 2 to 3 are missing", "entry 5 is missing")

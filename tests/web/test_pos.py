@@ -14,6 +14,7 @@ import pytest
 from qrisd.domain.errors import StorageBusy
 from qrisd.domain.permissions import Role
 from qrisd.services.creating import Creating
+from qrisd.services.payments import Payments
 from qrisd.store.users import User
 from qrisd.web import pages
 from tests.support.clock import FakeClock
@@ -134,6 +135,29 @@ async def test_a_script_gets_what_is_refused_as_a_page_like_any_other(shop: Inst
     assert (again.status_code, 'data-notice="state"' in again.text) == (200, True)
 
 
+async def test_what_a_script_was_refused_is_counted_as_refused(shop: Installation, till: Browser) -> None:
+    till.client.headers["X-Swap"] = "1"
+    await sell(till, "0")
+    await till.sign_in("cashier", "wrong")
+    counted = (await shop.client.get("/metrics")).text
+    assert 'method="POST",route="/pos/payments",status="422"' in counted
+    assert 'method="POST",route="/sign-in",status="401"' in counted
+    assert 'method="POST",route="/pos/payments",status="200"' not in counted
+
+
+async def test_a_script_that_met_trouble_here_is_told_of_it(
+    shop: Installation, till: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object, **__: object) -> None:
+        raise StorageBusy("The database is busy.")
+
+    till.client.headers["X-Swap"] = "1"
+    payment = await sold(till, shop)
+    monkeypatch.setattr(Payments, "check", busy)
+    assert (await till.post(f"/pos/payments/{payment['id']}/check")).status_code == 503
+    assert (await till.get("/pos/payments/nope")).status_code == 200
+
+
 async def test_a_note_with_invisible_characters_is_refused(shop: Installation, till: Browser) -> None:
     assert (await sell(till, note="kopi\u202egnus")).status_code == 422
     assert (await sell(till, note="x" * 256)).status_code == 422
@@ -248,6 +272,16 @@ async def test_a_refused_form_speaks_the_other_language_on_its_own_page(shop: In
         answer = await till.post(action, proof="of another session")
         assert answer.status_code == 403
         assert f'href="{page}?lang=en"' in answer.text
+
+
+async def test_below_a_path_that_is_named_like_a_page_a_shift_speaks_the_other_language(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    async with Installation(tmp_path / "data", clock, {"base_url": "http://shop.test/pos"}).running() as shop:
+        till = signed_in(shop, add_person(shop, Role.CASHIER))
+        await till.post("/pos/shifts", outlet="main")
+        shift = field((await till.get("/pos")).text, "shift")
+        assert f'href="/pos/pos/shifts/{shift}?lang=en"' in (await till.get(f"/pos/shifts/{shift}")).text
 
 
 async def test_check_now_says_that_nothing_has_come(shop: Installation, till: Browser) -> None:

@@ -52,7 +52,9 @@ class SettlementFile(Shape):
     id: str
     provider: str
     name: str
-    sha256: str
+    sha256: str = Field(
+        description="Of the file; `unfinished` and the id while not all of it is here, or some of it is planned only."
+    )
     layout: str = Field(description="How it was read.")
     lines: int = Field(ge=0)
     repeated: int = Field(ge=0, description="Lines that said what was known already.")

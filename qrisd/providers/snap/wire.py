@@ -106,7 +106,7 @@ class Message(_Wire):
     @classmethod
     def _name_or_nothing(cls, told: Any) -> Any:
         """Nothing of the money hangs on it."""
-        return told if isinstance(told, str | int) else None
+        return told if isinstance(told, str | int) and not isinstance(told, bool) else None
 
     @field_validator("amount", "refund_amount", mode="before")
     @classmethod

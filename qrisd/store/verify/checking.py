@@ -73,5 +73,5 @@ def _first(offenders: Iterator[str]) -> tuple[str, ...]:
     """At most OFFENDERS_MAX of them. What damage or a foreign hand makes unreadable is itself an offence."""
     try:
         return tuple(islice(offenders, OFFENDERS_MAX))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, ValueError) as error:
         return (f"cannot be checked: {error}",)

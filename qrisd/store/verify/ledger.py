@@ -81,11 +81,11 @@ RULES: Final[tuple[Rule | Check, ...]] = (
     ),
     Rule(
         "ledger_accounts",
-        "No account of the ledger is below zero, but for what providers owe, bank and cash.",
+        "No account of the ledger is below zero, but for what providers owe, bank, cash and fees.",
         """SELECT account FROM (
              SELECT debit_account AS account, amount FROM ledger_entries
              UNION ALL SELECT credit_account, -amount FROM ledger_entries)
-           WHERE account NOT GLOB 'receivable:*' AND account NOT IN ('bank', 'cash') GROUP BY account
-           HAVING iif(account IN ('refunds', 'fees'), sum(amount), -sum(amount)) < 0""",
+           WHERE account NOT GLOB 'receivable:*' AND account NOT IN ('bank', 'cash', 'fees') GROUP BY account
+           HAVING iif(account = 'refunds', sum(amount), -sum(amount)) < 0""",
     ),
 )

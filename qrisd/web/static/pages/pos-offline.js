@@ -14,7 +14,7 @@ async function tryAgain() {
   isTrying = true; // and remains so while the page that is wanted is on its way
   const status = await ask();
   // A server behind a proxy that says 502 is not back; who presses the button is shown what there is.
-  if (status && (status < 500 || isPressed)) return location.replace(wanted);
+  if (status && (status < 500 || isPressed)) return isAtHome ? location.replace(home) : location.reload();
   if (isPressed) say();
   isTrying = isPressed = false;
 }

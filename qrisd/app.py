@@ -84,11 +84,11 @@ from qrisd.store.db import Database
 from qrisd.web.account import AccountPages
 from qrisd.web.checkout import Checkout
 from qrisd.web.guard import Guard
+from qrisd.web.limits import Limit, PosLimits
 from qrisd.web.pages import Pages
 from qrisd.web.people import PeoplePages
 from qrisd.web.pos import Till
 from qrisd.web.pos_connection import ConnectionPage
-from qrisd.web.pos_limits import PersonLimit, PosLimits
 from qrisd.web.pos_payment import PosPayment
 from qrisd.web.pos_shifts import ShiftPages
 from qrisd.web.proof import ProofPages
@@ -484,7 +484,7 @@ def _pos_limits(settings: Settings) -> PosLimits:
     )
 
 
-def _proof(on: _Ground, services: _Services, pages: Pages, limit: PersonLimit) -> ProofPages:
+def _proof(on: _Ground, services: _Services, pages: Pages, limit: Limit) -> ProofPages:
     proofs = Proofs(db=on.db, payments=services.payments, providers=on.providers, clock=on.clock)
     return ProofPages(pages=pages, proofs=proofs, limit=limit)
 

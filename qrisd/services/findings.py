@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from qrisd.domain.errors import FieldError, Invalid, NotFound, WrongState
+from qrisd.domain.money import rupiah
 from qrisd.domain.reconciliation import Finding, FindingStatus
 from qrisd.store import audit_log, findings, payouts
 from qrisd.store.audit_log import Actor
@@ -75,7 +76,7 @@ def enter_payout(
         return
     why = (why or "").strip() or None
     if entered is not None and why is None:
-        raise Invalid(FieldError("reason", f"{entered} rupiah was entered before; say why it changes."))
+        raise Invalid(FieldError("reason", f"{rupiah(entered)} was entered before; say why it changes."))
     payouts.save(conn, provider, day, amount, by.who, now)
     before = None if entered is None else {"amount": entered}
     audit_log.add(

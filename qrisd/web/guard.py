@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,9 +25,9 @@ from qrisd.store.audit_log import Actor
 from qrisd.store.db import Database
 from qrisd.web.cookies import Cookie, form_token, is_form_token
 from qrisd.web.forms import given_token
+from qrisd.web.limits import Limit
 from qrisd.web.origin import is_same_origin
 from qrisd.web.pages import READING, Pages, page_of
-from qrisd.web.pos_limits import PersonLimit
 
 FORM_LIVES: Final = timedelta(hours=12)
 # So a page says that it asks by itself, while nobody has done anything: its script in a header, else in the query.
@@ -87,7 +88,7 @@ class Guard:
         is_secure = address.startswith("https://")
         self._session = Cookie("session", is_secure=is_secure)
         self._visit = Cookie("visit", is_secure=is_secure)
-        self._noted_of_strangers = PersonLimit(NOTED_OF_STRANGERS)
+        self._noted_of_strangers = Limit(NOTED_OF_STRANGERS)
 
     def needs(self, permission: str, handler: Shown, *, is_used: bool = True) -> Endpoint:
         """An endpoint that calls `handler(request, person)` for somebody signed in who has this permission, and for
@@ -127,8 +128,8 @@ class Guard:
                 cookie, is_ours = cookie or new_token(), True
                 response = await handler(request, Visitor(form_token(cookie)))
             except Forbidden as error:
-                if is_ours and self._noted_of_strangers.wait_s(source_of(request)) is None:
-                    await self._note(request, audit_log.NOBODY, str(error))
+                if is_ours:
+                    await self._note_stranger(request, str(error))
                 return self.refused(request, 403, "form")
             except NotFound:
                 return self.refused(request, 404, "link")
@@ -158,6 +159,11 @@ class Guard:
             raise Forbidden("The form was sent by another site.")
         if cookie is None or not is_form_token(await given_token(request), cookie):
             raise Forbidden("The form is not of this session.")
+
+    async def _note_stranger(self, request: Request, why: str) -> None:
+        with suppress(RateLimited):
+            self._noted_of_strangers.count(source_of(request))
+            await self._note(request, audit_log.NOBODY, why)
 
     async def _note(self, request: Request, who: str, why: str) -> None:
         if request.method in READING:

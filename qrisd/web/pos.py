@@ -37,8 +37,8 @@ from qrisd.web import pages as files
 from qrisd.web import pos_view
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Guard, Person, source_of
+from qrisd.web.limits import PosLimits
 from qrisd.web.pages import FILES, Pages
-from qrisd.web.pos_limits import PosLimits
 from qrisd.web.pos_view import TillView
 
 DEFAULT_OUTLET: Final = "main"

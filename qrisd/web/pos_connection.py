@@ -8,8 +8,8 @@ from starlette.responses import Response
 from qrisd.services.connectivity import Connectivity, Findings
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Person
+from qrisd.web.limits import PosLimits
 from qrisd.web.pages import Pages
-from qrisd.web.pos_limits import PosLimits
 
 
 class ConnectionPage:

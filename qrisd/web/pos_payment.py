@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from qrisd import qr_image
 from qrisd.domain import till
-from qrisd.domain.errors import NotFound, ProviderError, WrongState
+from qrisd.domain.errors import NotFound, ProviderError, RateLimited, WrongState
 from qrisd.domain.payment import Payment
 from qrisd.services.live import Live
 from qrisd.services.payments import Payments, known_to
@@ -24,9 +24,9 @@ from qrisd.web.checkout_view import View, side_modules, view
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Guard, Person
 from qrisd.web.languages import language_of
+from qrisd.web.limits import Limit, PosLimits
 from qrisd.web.pages import Pages
 from qrisd.web.pos import actor, ms
-from qrisd.web.pos_limits import PersonLimit, PosLimits
 
 PING_EVERY_S: Final = 15
 RECONNECT_AFTER_MS: Final = 2000
@@ -108,18 +108,18 @@ class PosPayment:
         self,
         request: Request,
         person: Person,
-        limit: PersonLimit,
+        limit: Limit,
         act: Callable[[str], Awaitable[Payment]],
         notice: Notice | None = None,
     ) -> Response:
         """`act`, within `limit`; then the page again, which says how that went."""
         await read_form(request)
         payment = await self._payment(request, person)
-        wait_s = limit.wait_s(person.id)
-        if wait_s is not None:
-            return await self._drawn(request, person, payment, 429, "often", wait_s)
         try:
+            limit.count(person.id)
             return await self._drawn(request, person, await act(payment.id), 200, notice)
+        except RateLimited as error:
+            return await self._drawn(request, person, payment, 429, "often", error.retry_after_s)
         except WrongState:
             return await self._drawn(request, person, await self._payments.get(payment.id), 409, "state")
         except ProviderError:

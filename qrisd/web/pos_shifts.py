@@ -18,9 +18,9 @@ from qrisd.store.db import Connection, Database
 from qrisd.store.till_sales import Sold
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Guard, Person
+from qrisd.web.limits import Limit
 from qrisd.web.pages import Pages
 from qrisd.web.pos import actor
-from qrisd.web.pos_limits import PersonLimit
 
 SHOWN_SHIFTS: Final = 50
 
@@ -49,7 +49,7 @@ class Row:
 class ShiftPages:
     """The handlers. `limit` counts for each person: every closing asks providers."""
 
-    def __init__(self, *, pages: Pages, guard: Guard, db: Database, shifts: Shifts, limit: PersonLimit) -> None:
+    def __init__(self, *, pages: Pages, guard: Guard, db: Database, shifts: Shifts, limit: Limit) -> None:
         self._pages = pages
         self._guard = guard
         self._db = db

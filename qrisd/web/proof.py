@@ -11,15 +11,15 @@ from qrisd.domain.proof import MAX_TEXT
 from qrisd.services.proof import Proofs
 from qrisd.web.forms import read_form
 from qrisd.web.guard import Person
+from qrisd.web.limits import Limit
 from qrisd.web.pages import Pages
 from qrisd.web.pos import actor
-from qrisd.web.pos_limits import PersonLimit
 
 
 class ProofPages:
     """The handlers of /pos/proof. `limit` counts for each cashier: every check may ask providers."""
 
-    def __init__(self, *, pages: Pages, proofs: Proofs, limit: PersonLimit) -> None:
+    def __init__(self, *, pages: Pages, proofs: Proofs, limit: Limit) -> None:
         self._pages = pages
         self._proofs = proofs
         self._limit = limit

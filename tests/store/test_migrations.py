@@ -13,6 +13,7 @@ from qrisd.domain.errors import DatabaseUnusable
 from qrisd.store import migrate
 from qrisd.store.db import connect
 from qrisd.store.verify import violations
+from tests.support.older import older
 
 URLS = [
     "https://shop.example/hooks",
@@ -27,15 +28,8 @@ ENTRY = (
 )
 
 
-def test_events_from_before_callbacks_can_be_replayed_and_are_not_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "old.db"
-    path.touch()
-    every = migrate.migrations()
-    with closing(connect(path)) as conn:
-        monkeypatch.setattr(migrate, "migrations", lambda: every[:1])
-        migrate.migrate(conn)
+def test_events_from_before_callbacks_can_be_replayed_and_are_not_sent(tmp_path: Path) -> None:
+    with older(tmp_path, 1) as conn:
         for number, url in enumerate(URLS):
             conn.execute(
                 "INSERT INTO payments VALUES (?, ?, 1, 1, 'IDR', 'FAILED', NULL, 0, 0, 'simulator', NULL, NULL, NULL, "
@@ -48,20 +42,14 @@ def test_events_from_before_callbacks_can_be_replayed_and_are_not_sent(
                 "VALUES (?, 1, 'payment.failed', '{}', '2026-01-15T03:00:00.000Z')",
                 (f"p{number}",),
             )
-        monkeypatch.setattr(migrate, "migrations", lambda: every)
         migrate.migrate(conn)
         rows = conn.execute("SELECT url, endpoint, origin, status FROM callbacks ORDER BY event_id").fetchall()
         assert [tuple(row) for row in rows] == [(url, endpoint_of(url), origin_of(url), "DEAD") for url in URLS]
         assert not [one for one in violations(conn) if one.rule.startswith("callback")]
 
 
-def test_the_ledger_is_rebuilt_with_every_entry_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "old.db"
-    path.touch()
-    every = migrate.migrations()
-    with closing(connect(path)) as conn:
-        monkeypatch.setattr(migrate, "migrations", lambda: every[:11])
-        migrate.migrate(conn)
+def test_the_ledger_is_rebuilt_with_every_entry_as_it_stands(tmp_path: Path) -> None:
+    with older(tmp_path, 11) as conn:
         conn.execute("PRAGMA ignore_check_constraints = ON")
         conn.execute("PRAGMA foreign_keys = OFF")
         conn.execute(ENTRY, (1, "refund_done", "refunds_reserved", "cash", None, "r1", "a transfer"))
@@ -70,7 +58,6 @@ def test_the_ledger_is_rebuilt_with_every_entry_as_it_stands(tmp_path: Path, mon
         conn.execute("PRAGMA ignore_check_constraints = OFF")
         conn.execute("PRAGMA foreign_keys = ON")
         before = [tuple(row) for row in conn.execute("SELECT * FROM ledger_entries")]
-        monkeypatch.setattr(migrate, "migrations", lambda: every)
         assert 12 in migrate.migrate(conn)
         assert [tuple(row) for row in conn.execute("SELECT * FROM ledger_entries")] == before
         assert migrate.guards_of(conn) == migrate.guards(migrate.newest())
@@ -90,18 +77,12 @@ def test_a_migration_that_fails_leaves_foreign_keys_on(tmp_path: Path, monkeypat
         assert conn.execute("PRAGMA foreign_keys").fetchone()[0] == 1
 
 
-def test_rows_that_no_qrisd_writes_refuse_an_upgrade_and_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "old.db"
-    path.touch()
-    every = migrate.migrations()
-    with closing(connect(path)) as conn:
-        monkeypatch.setattr(migrate, "migrations", lambda: every[:11])
-        migrate.migrate(conn)
+def test_rows_that_no_qrisd_writes_refuse_an_upgrade_and_stay(tmp_path: Path) -> None:
+    with older(tmp_path, 11) as conn:
         conn.execute("PRAGMA foreign_keys = OFF")
         conn.execute("DROP INDEX ledger_entries_paid_once")
         for number in (1, 2):
             conn.execute(ENTRY, (number, "paid", "receivable:x", "sales", "p1", None, None))
-        monkeypatch.setattr(migrate, "migrations", lambda: every)
         with pytest.raises(DatabaseUnusable, match="schema 12"):
             migrate.migrate(conn)
         assert migrate.version_of(conn) == 11

@@ -19,6 +19,7 @@ from tests.store.books_breaks import BREAKS as BOOKS_BREAKS
 from tests.store.refund_breaks import BREAKS as REFUND_BREAKS
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
+from tests.support.older import older
 
 ENTRY = "INSERT INTO ledger_entries (kind, debit_account, credit_account, amount, payment_id, happened_at, created_at)"
 
@@ -230,14 +231,8 @@ def test_a_guard_that_is_gone_is_named(tmp_path: Path, change: tuple[str, ...], 
         assert [(one.rule, one.offenders) for one in violations(conn)] == [("guards", (told,))]
 
 
-def test_the_guards_of_an_older_schema_are_those_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "old.db"
-    path.touch()
-    every = migrate.migrations()
-    with closing(connect(path)) as conn:
-        monkeypatch.setattr(migrate, "migrations", lambda: every[:9])
-        migrate.migrate(conn)
-        monkeypatch.setattr(migrate, "migrations", lambda: every)
+def test_the_guards_of_an_older_schema_are_those_it_had(tmp_path: Path) -> None:
+    with older(tmp_path, 9) as conn:
         assert "guards" not in {one.rule for one in violations(conn)}
 
 
